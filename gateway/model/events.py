@@ -1,0 +1,76 @@
+"""What happens in one answer, in order: the only shape in which the relay, the meter and the window see a reply.
+
+A unary reply is a stream whose events all appear when its body ends. Every event keeps in `raw` the bytes that it came
+in, so that an answer that needs no change goes out as it came, unknown fields included.
+
+These are msgspec structs, not dataclasses: one is made for every streamed chunk, and a frozen dataclass takes ten
+times as long to build (0.1 us against 1.0 us, CPython 3.11).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from gateway.model.usage import Usage
+
+StopReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
+
+
+class Start(msgspec.Struct, frozen=True):
+    """The answer begins; `model` is the one that the provider says is answering."""
+
+    model: str
+    raw: bytes = b""
+
+
+class TextDelta(msgspec.Struct, frozen=True):
+    """More text of choice `index`."""
+
+    text: str
+    index: int = 0
+    raw: bytes = b""
+
+
+class ToolDelta(msgspec.Struct, frozen=True):
+    """More of tool call number `call` in choice `index`; `name` and `id` come once, `arguments` in pieces."""
+
+    call: int
+    arguments: str
+    name: str = ""
+    id: str = ""
+    index: int = 0
+    raw: bytes = b""
+
+
+class UsageReport(msgspec.Struct, frozen=True):
+    """The provider's own count. `extra` marks the chunk that exists only because we asked for usage."""
+
+    usage: Usage
+    extra: bool = False
+    raw: bytes = b""
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Choice `index` is complete."""
+
+    reason: StopReason
+    index: int = 0
+    raw: bytes = b""
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """Bytes that mean nothing to the gateway: comments, keep-alives, `[DONE]`, fields that it does not know."""
+
+    raw: bytes
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The provider said, inside a stream that had begun, that it cannot go on."""
+
+    message: str
+    raw: bytes = b""
+
+
+Event = Start | TextDelta | ToolDelta | UsageReport | Stop | Passed | Failed

@@ -1,0 +1,24 @@
+"""Token counts of one answer, by kind.
+
+Kinds overlap the way OpenAI's do: `input_tokens` includes cache reads and writes, `output_tokens` includes reasoning.
+A dialect whose counts exclude them adds them up at its border.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Source = Literal["provider", "estimated"]
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens by kind. An explicit zero of a provider stays zero; `source` says who counted."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    source: Source = "provider"
