@@ -1,0 +1,5 @@
+"""Who may come in, and for what: a credential becomes a Caller."""
+
+from gateway.access.keys import KeyRing, authenticate, check_agent, check_model, covers, credential
+
+__all__ = ["KeyRing", "authenticate", "check_agent", "check_model", "covers", "credential"]

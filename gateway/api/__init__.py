@@ -1,0 +1,1 @@
+"""HTTP in and out: requests become calls of the pipeline, relays and errors become replies."""

@@ -1,0 +1,135 @@
+"""The endpoints that providers serve: one handler for all whose body is JSON and names a model.
+
+It is plain ASGI and holds the order of things: a call, its relay, the reply, and the end, which comes exactly once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Protocol
+
+from gateway.api import replies
+from gateway.api.asgi import Message, Receive, Scope, Send, read_body
+from gateway.api.idempotent import Retries
+from gateway.api.peer import client_address
+from gateway.api.watch import ClientWatch
+from gateway.errors import ClientGone, GatewayError
+from gateway.exchange import Exchange
+from gateway.model.endpoint import Endpoint
+from gateway.pipeline import Pipeline
+from gateway.relay import Relay
+from gateway.telemetry import trace
+from gateway.telemetry.ids import new_id, request_id
+from gateway.upstream.sweep import Sweep
+from gateway.upstreams import View
+
+
+class Edge(Protocol):
+    """What handlers need of the runtime."""
+
+    pipeline: Pipeline
+    sweep: Sweep
+    retries: Retries
+
+    @property
+    def view(self) -> View:
+        """The current view."""
+
+
+class Request:
+    """One request at the edge. Implements `pipeline.Call`."""
+
+    __slots__ = ("_limit", "_receive", "_watch", "headers")
+
+    def __init__(self, headers: dict[bytes, bytes], receive: Receive, limit: int, watch: ClientWatch) -> None:
+        self.headers = headers
+        self._receive = receive
+        self._limit = limit
+        self._watch = watch
+
+    async def body(self) -> bytes:
+        """See `pipeline.Call`. From then on the client is watched."""
+        body = await read_body(self._receive, self.headers, self._limit)
+        self._watch.begin()
+        return body
+
+
+def begin_trip(scope: Scope, headers: dict[bytes, bytes], endpoint: Endpoint, view: View) -> Exchange:
+    """The exchange of a request that has just arrived."""
+    client = client_address(scope, headers, view.snapshot.settings.server.trusted_proxies)
+    span = trace.begin(headers.get(b"traceparent"), headers.get(b"tracestate"), new_id)
+    return Exchange(request_id(), endpoint, scope["method"], client, span)
+
+
+class Started:
+    """Wraps `send` and knows whether the status has gone out."""
+
+    __slots__ = ("_send", "yes")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.yes = False
+
+    async def __call__(self, message: Message) -> None:
+        self.yes = True
+        await self._send(message)
+
+
+async def answer(trip: Exchange, watch: ClientWatch, send: Send, work: Awaitable[Relay]) -> bool:
+    """Do `work`, send what comes of it, and end the call whatever happens. Whether the answer was whole."""
+    started = Started(send)
+    relay: Relay | None = None
+    try:
+        relay = await work
+        await replies.send_relay(relay, started)
+        return relay.error is None
+    except GatewayError as error:
+        await _end(relay, error, started.yes)
+        if started.yes:
+            raise CutShort from error
+        if error.status != ClientGone.status:
+            await replies.send_error(trip, error, started)
+        return False
+    except asyncio.CancelledError:
+        await _end(relay, ClientGone("The client closed the connection."), started.yes)
+        if not watch.gone:
+            raise  # the process is shutting down
+        return False
+    finally:
+        watch.close()
+        if relay is not None:
+            await relay.aclose()
+
+
+class CutShort(Exception):
+    """An answer in bytes broke off after its status went out: the connection must break too, or it would look whole."""
+
+
+async def _end(relay: Relay | None, error: GatewayError, started: bool) -> None:
+    if relay is not None:
+        relay.fail(error)
+        if not started:
+            relay.trip.status = error.status
+        await relay.aclose()
+
+
+class JsonCalls:
+    """Serves one of `JSON_ENDPOINTS`."""
+
+    def __init__(self, endpoint: Endpoint, edge: Edge) -> None:
+        self._endpoint = endpoint
+        self._edge = edge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        edge = self._edge
+        view = edge.view
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        trip = begin_trip(scope, headers, self._endpoint, view)
+        watch = ClientWatch(receive, edge.sweep)
+        request = Request(headers, receive, view.snapshot.settings.server.limits.max_body_bytes, watch)
+        if b"idempotency-key" in headers:
+            await edge.retries.serve(trip, request, watch, send)
+        else:
+            await answer(trip, watch, send, edge.pipeline.generate(trip, request))

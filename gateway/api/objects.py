@@ -1,0 +1,159 @@
+"""Files and batches: objects that a provider keeps under our key, for many of our callers.
+
+To the provider they all belong to one account. Whose they are is remembered here: an object is seen by the team whose
+key made it and by nobody else, and one that is not known is answered as one that does not exist.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from gateway.api.asgi import Receive, Scope, Send, check_length, read_body, stream_body
+from gateway.api.calls import Edge, Request, answer, begin_trip
+from gateway.api.watch import ClientWatch
+from gateway.errors import Forbidden, InvalidRequest, NotFound
+from gateway.exchange import Exchange
+from gateway.model.caller import Caller
+from gateway.model.endpoint import Endpoint
+from gateway.relay import Relay
+from gateway.store.objects import Objects
+from gateway.upstream import wire
+from gateway.upstreams import View
+
+FILE, BATCH = "file", "batch"
+_NAMES = {FILE: "files", BATCH: "batches"}
+
+
+class ObjectCalls:
+    """Serves one path of files or batches. `suffix` follows the id in the path; `on_id` tells whether there is one."""
+
+    def __init__(
+        self, kind: str, method: str, edge: Edge, objects: Objects, *, on_id: bool = False, suffix: str = ""
+    ) -> None:
+        base = f"/{_NAMES[kind]}"
+        path = f"/v1{base}" + ("/{id}" if on_id else "") + suffix
+        self._kind = kind
+        self._method = method
+        self._edge = edge
+        self._objects = objects
+        self._on_id = on_id
+        self._suffix = suffix
+        self._base = base
+        self._endpoint = Endpoint(path, base, raw=suffix == "/content")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        edge = self._edge
+        view = edge.view
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        trip = begin_trip(scope, headers, self._endpoint, view)
+        watch = ClientWatch(receive, edge.sweep)
+        limits = view.snapshot.settings.server.limits
+        request = Request(headers, receive, limits.max_body_bytes, watch)
+
+        async def prepare(view: View, trip: Exchange) -> tuple[str, wire.Request]:
+            provider = _provider(view, self._kind)
+            target = await self._target(scope, provider, trip)
+            return provider, await self._request(target, headers, receive, trip, provider, limits.max_upload_bytes)
+
+        async def work() -> Relay:
+            relay = await edge.pipeline.pass_on(trip, request, prepare)
+            if relay.is_whole and relay.opened.outcome == "ok":
+                relay.opened.data = await self._after(relay, trip)
+            return relay
+
+        await answer(trip, watch, send, work())
+
+    async def _target(self, scope: Scope, provider: str, trip: Exchange) -> str:
+        query = scope["query_string"].decode("latin-1")
+        target = self._base
+        if self._on_id:
+            object_id = scope["path_params"]["id"]
+            await self._objects.check(self._kind, object_id, _caller(trip), provider)
+            target += f"/{object_id}{self._suffix}"
+        return f"{target}?{query}" if query else target
+
+    async def _request(
+        self, target: str, headers: dict[bytes, bytes], receive: Receive, trip: Exchange, provider: str, limit: int
+    ) -> wire.Request:
+        if self._method != "POST":
+            return wire.Request(self._method, target)
+        sent = [(b"content-type", headers.get(b"content-type", b"application/json"))]
+        if self._kind == FILE:
+            length = check_length(headers, limit)
+            return wire.Request("POST", target, stream_body(receive, limit), sent, length=length)
+        body = await read_body(receive, headers, 1024 * 1024)
+        if not self._on_id:
+            await self._check_batch(body, _caller(trip), provider)
+        return wire.Request("POST", target, body, sent)
+
+    async def _check_batch(self, body: bytes, caller: Caller, provider: str) -> None:
+        """A batch reads a file, which must be the caller's, and may name any model, so its key must cover all."""
+        if caller.models is not None:
+            raise Forbidden(
+                "This API key is limited to some models, and what a batch asks for cannot be checked; use a key for "
+                "all models.",
+                code="batch_not_allowed",
+            )
+        try:
+            parsed = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise InvalidRequest("The body is not valid JSON.", code="invalid_json") from None
+        file_id = parsed.get("input_file_id") if isinstance(parsed, dict) else None
+        if not isinstance(file_id, str):
+            raise InvalidRequest("`input_file_id` must be a string.", code="invalid_type", param="input_file_id")
+        await self._objects.check(FILE, file_id, caller, provider)
+
+    async def _after(self, relay: Relay, trip: Exchange) -> bytes:
+        """Remember what was made, forget what was deleted, and leave only the caller's own in a list."""
+        body, provider, caller = relay.opened.data, relay.opened.candidate.provider, _caller(trip)
+        try:
+            parsed = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return body
+        if not isinstance(parsed, dict):
+            return body
+        if self._method == "GET" and not self._on_id:
+            return await self._only_own(parsed, provider, caller)
+        if self._method == "DELETE":
+            await self._objects.forget(self._kind, str(parsed.get("id")), provider)
+        else:
+            await self._remember(parsed, provider, caller)
+        return body
+
+    async def _only_own(self, parsed: dict[str, Any], provider: str, caller: Caller) -> bytes:
+        own = await self._objects.ids(self._kind, caller.team, provider)
+        listed = parsed.get("data")
+        data = [one for one in listed if _id(one) in own] if isinstance(listed, list) else []
+        ends = {"first_id": _id(data[0]) if data else None, "last_id": _id(data[-1]) if data else None}
+        return orjson.dumps({**parsed, "data": data, **{name: end for name, end in ends.items() if name in parsed}})
+
+    async def _remember(self, parsed: dict[str, Any], provider: str, caller: Caller) -> None:
+        if (made := _id(parsed)) is not None:
+            await self._objects.remember(self._kind, made, provider, caller)
+        for name in ("output_file_id", "error_file_id"):
+            if isinstance(file_id := parsed.get(name), str):
+                await self._objects.remember(FILE, file_id, provider, caller)
+
+
+def _id(value: object) -> str | None:
+    found = value.get("id") if isinstance(value, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _caller(trip: Exchange) -> Caller:
+    assert trip.caller is not None
+    return trip.caller
+
+
+def _provider(view: View, kind: str) -> str:
+    settings = view.snapshot.settings.passthrough
+    chosen = (settings.files if kind == FILE else settings.batches) or settings.default
+    if chosen is None:
+        raise NotFound(
+            f"No provider serves /v1/{_NAMES[kind]} here; `passthrough` in the configuration names one.",
+            code="not_served",
+        )
+    return chosen

@@ -1,0 +1,116 @@
+"""Relays and errors to HTTP: the one place where streaming and not streaming part.
+
+The status goes out with the first bytes of the answer; until then a failure is a status of its own.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import orjson
+
+from gateway.api.asgi import Send
+from gateway.dialects import openai
+from gateway.errors import GatewayError
+from gateway.exchange import Exchange
+from gateway.relay import Relay
+from gateway.upstream.attempts import Opened
+from gateway.upstream.wire import Headers, header
+
+JSON = b"application/json"
+_PASSED = (b"content-disposition", b"retry-after", b"retry-after-ms", b"openai-processing-ms", b"openai-version")
+"""Headers of a provider that reach the client; its rate limits, cookies and addresses do not."""
+
+
+async def send_relay(relay: Relay, send: Send) -> None:
+    """Send an answer, whichever it is."""
+    opened = relay.opened
+    if opened.outcome != "ok":
+        await _send_provider_error(relay, send)
+    elif relay.is_whole:
+        await _send_whole(relay.trip, send, relay.whole(), opened.media_type or JSON, _passed(opened))
+    else:
+        await _send_stream(relay, send)
+
+
+def _passed(opened: Opened) -> Headers:
+    return [pair for pair in opened.reply.headers if pair[0] in _PASSED]
+
+
+def reply_headers(trip: Exchange, media_type: bytes, extra: Headers) -> Headers:
+    """What every reply carries."""
+    headers = [(b"content-type", media_type), (b"x-request-id", trip.id.encode()), *extra]
+    if trip.candidate is not None:
+        headers.append((b"x-gateway-provider", trip.candidate.provider.encode()))
+        headers.append((b"x-gateway-attempts", b"%d" % trip.attempts))
+    return headers
+
+
+async def _send_whole(trip: Exchange, send: Send, body: bytes, media_type: bytes, extra: Headers) -> None:
+    overhead_s = perf_counter() - trip.began - trip.upstream_s - trip.client_s
+    headers = reply_headers(trip, media_type, extra)
+    headers.append((b"x-gateway-overhead-ms", b"%.2f" % (overhead_s * 1e3)))
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": trip.status, "headers": headers})
+    trip.bytes_out = len(body)
+    began = perf_counter()
+    await send({"type": "http.response.body", "body": body})
+    trip.client_s += perf_counter() - began
+
+
+async def _send_stream(relay: Relay, send: Send) -> None:
+    trip, opened = relay.trip, relay.opened
+    data = await relay.read()
+    trip.first_byte_at = perf_counter()
+    extra = _passed(opened)
+    if relay.is_events:
+        extra += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+    elif (length := header(opened.reply.headers, b"content-length")) is not None:
+        extra.append((b"content-length", length))
+    headers = reply_headers(trip, opened.media_type or b"application/octet-stream", extra)
+    await send({"type": "http.response.start", "status": trip.status, "headers": headers})
+    waited = 0.0
+    while data:
+        trip.bytes_out += len(data)
+        began = perf_counter()
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+        waited += perf_counter() - began
+        data = await relay.read()
+    trip.client_s += waited
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_provider_error(relay: Relay, send: Send) -> None:
+    """A provider's own error reaches the client as it came, if its client can read it, and else in OpenAI's shape.
+
+    That our key was refused is not the caller's affair: its own key is good, and the provider's message quotes ours.
+    """
+    trip, opened = relay.trip, relay.opened
+    status, body = opened.reply.status, relay.whole()
+    trip.code = "provider_error"
+    if opened.outcome == "credentials":
+        trip.status, trip.code = 502, "upstream_rejected_credentials"
+        message = "The provider refused the gateway's own credentials; whoever runs the gateway has to mend that."
+        body = openai.error_body(message, "upstream_error", None, trip.code)
+    elif not openai.is_error(body):
+        message = f"The provider answered with status {status}."
+        body = openai.error_body(message, "upstream_error", None, "provider_error")
+    await _send_whole(trip, send, body, JSON, _passed(opened))
+
+
+async def send_error(trip: Exchange, error: GatewayError, send: Send) -> None:
+    """An error of the gateway, in OpenAI's shape."""
+    body = openai.error_body(error.message, error.type, error.param, error.code)
+    extra: Headers = []
+    if error.retry_after_s is not None:
+        extra.append((b"retry-after", b"%d" % error.retry_after_s))
+    if error.status == 401:
+        extra.append((b"www-authenticate", b"Bearer"))
+    trip.status = error.status
+    await _send_whole(trip, send, body, JSON, extra)
+
+
+async def send_json(trip: Exchange, value: object, send: Send, status: int = 200, extra: Headers | None = None) -> None:
+    """`value` as JSON."""
+    trip.status = status
+    await _send_whole(trip, send, orjson.dumps(value), JSON, extra or [])

@@ -1,0 +1,51 @@
+"""Notices that a client has left while its call is at work, without costing those that are quick.
+
+ASGI tells of a disconnect only to one who awaits `receive`, which takes a task. So a call gets one when the sweep finds
+it at work for longer than `PATIENCE_S`; most are done by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.api.asgi import Receive
+from gateway.upstream.sweep import Sweep
+
+PATIENCE_S = 0.2
+
+
+class ClientWatch:
+    """Cancels the task that made it if the client leaves. `begin` once the request's body was read."""
+
+    __slots__ = ("_receive", "_since", "_sweep", "_task", "_watcher", "gone")
+
+    def __init__(self, receive: Receive, sweep: Sweep) -> None:
+        self._receive = receive
+        self._sweep = sweep
+        self._since = sweep.now
+        self._task = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+        self.gone = False
+
+    def begin(self) -> None:
+        """From now on nobody else receives."""
+        self._sweep.add(self)
+
+    def check(self, now: float) -> None:
+        """See `sweep.Watched`."""
+        if now - self._since > PATIENCE_S:
+            self._sweep.discard(self)
+            self._watcher = asyncio.get_running_loop().create_task(self._wait())
+
+    async def _wait(self) -> None:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and self._task is not None:
+            self.gone = True
+            self._task.cancel()
+
+    def close(self) -> None:
+        """The call is over."""
+        self._sweep.discard(self)
+        self._task = None
+        if self._watcher is not None:
+            self._watcher.cancel()

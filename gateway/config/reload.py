@@ -1,0 +1,102 @@
+"""Builds the next snapshot off the loop and swaps it in whole, or changes nothing and says why.
+
+A reload is asked for by SIGHUP, by the admin port, or by a file that changed: the files that were read are looked at
+twice a second, which costs a `stat` each. Calls in flight keep the view they began with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from gateway.config.snapshot import Snapshot
+from gateway.errors import ConfigError, Fault
+
+WATCH_S = 0.5
+
+_log = structlog.get_logger("gateway.config")
+
+Outcome = Literal["ok", "unchanged", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadState:
+    """The last reload, for readiness, metrics and the admin port. `faults` are empty unless it failed."""
+
+    at: datetime
+    outcome: Outcome
+    faults: tuple[Fault, ...] = ()
+
+
+class Reloader:
+    """Holds how to `read` the files, and how to `apply` what was read; does one reload at a time."""
+
+    def __init__(
+        self,
+        current: Snapshot,
+        read: Callable[[], Snapshot],
+        apply: Callable[[Snapshot], Awaitable[None]],
+        watched: Callable[[Snapshot], list[Path]],
+        on_outcome: Callable[[Outcome], None],
+    ) -> None:
+        self._current = current
+        self._read = read
+        self._apply = apply
+        self._watched = watched
+        self._on_outcome = on_outcome
+        self._turn = asyncio.Lock()
+        self._seen = _stamps(watched(current))
+        self.state = ReloadState(datetime.now(UTC), "ok")
+
+    async def reload(self) -> ReloadState:
+        """Read the files now. Whatever is wrong with them, the view in force stays."""
+        async with self._turn:
+            self._seen = await asyncio.to_thread(_stamps, self._watched(self._current))
+            try:
+                snapshot = await asyncio.to_thread(self._read)
+                outcome: Outcome = "unchanged"
+                if snapshot.digest != self._current.digest:
+                    await self._apply(snapshot)
+                    self._current = snapshot
+                    outcome = "ok"
+                faults: tuple[Fault, ...] = ()
+            except ConfigError as error:
+                outcome, faults = "failed", tuple(error.faults)
+            self.state = ReloadState(datetime.now(UTC), outcome, faults)
+            self._tell()
+            return self.state
+
+    def _tell(self) -> None:
+        self._on_outcome(self.state.outcome)
+        if self.state.faults:
+            _log.error("config_reload_failed", faults=[str(fault) for fault in self.state.faults])
+        elif self.state.outcome == "ok":
+            _log.info("config_reloaded", digest=self._current.digest, models=len(self._current.routes))
+            for warning in self._current.warnings:
+                _log.warning("config_warning", detail=warning)
+
+    async def watch(self) -> None:
+        """Reload whenever a file changes, until cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if _stamps(self._watched(self._current)) != self._seen:
+                await self.reload()
+
+
+def _stamps(paths: list[Path]) -> dict[Path, tuple[int, int, int] | None]:
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,54 @@
+"""One frozen view of everything that files say; a call keeps the view that it began with.
+
+Its digest stands in every record, so that a result can be traced to what produced it. Secrets go into the digest only
+as they stand in the file's place (`${NAME}` filled in, then hashed), never readable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.config.routes import Timeouts as TimeoutSettings
+from gateway.config.settings import Settings
+from gateway.model.route import Deployment, Route, Timeouts
+from gateway.routing import Routes
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one load of the files gave. `warnings` are for the log and the start's output."""
+
+    settings: Settings
+    routes: Routes
+    digest: str
+    warnings: tuple[str, ...] = ()
+
+
+def build(settings: Settings, warnings: list[str]) -> Snapshot:
+    """The view that `settings` describe."""
+    routes = Routes(
+        Route(
+            name,
+            tuple(Deployment(one.provider, one.model, one.weight) for one in model.deployments),
+            model.fallbacks,
+            _timeouts(model.timeouts),
+        )
+        for name, model in settings.models.items()
+    )
+    return Snapshot(settings, routes, _digest(settings), tuple(warnings))
+
+
+def _timeouts(found: TimeoutSettings) -> Timeouts:
+    return Timeouts(found.connect, found.first_byte, found.idle, found.total)
+
+
+def _digest(settings: Settings) -> str:
+    def plain(value: object) -> str:
+        reveal = getattr(value, "get_secret_value", None)
+        return hashlib.sha256(reveal().encode()).hexdigest() if reveal is not None else str(value)
+
+    text = orjson.dumps(settings.model_dump(), default=plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    return hashlib.sha256(text).hexdigest()

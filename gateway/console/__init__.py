@@ -1,0 +1,1 @@
+"""The web console: pages for people, with no logic of their own."""

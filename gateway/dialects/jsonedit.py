@@ -1,0 +1,142 @@
+"""Change top-level members of a JSON object in its bytes, and not one byte besides.
+
+A request goes on to the provider as the client wrote it: its order, its spacing, its number formats, the fields that
+the gateway has never heard of. Decoding and encoding again would lose some of that (1.0, 1e400, duplicate keys).
+
+Duplicate keys are refused for the members that decide who answers and what it costs. Parsers differ in which of two
+they believe, so a body with two models could be judged as one and served as the other.
+
+The quick way rests on this: a member whose name is ASCII letters and underscores can be spelled in JSON only literally
+or with `\\u00` escapes. So where a body holds no such escape and the quoted name stands in it once, that is the member.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from gateway.errors import InvalidRequest
+
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]', re.DOTALL)
+_SCALAR = re.compile(rb'[ \t\r\n]*:[ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*"|[-+.0-9a-zA-Z]+)', re.DOTALL)
+_SPACE = b" \t\r\n"
+
+
+class Member(NamedTuple):
+    """Where one top-level member lies: `start` of its key to `end` of its value, which begins at `value`."""
+
+    key: str
+    start: int
+    value: int
+    end: int
+
+
+def members(body: bytes) -> Iterator[Member]:
+    """The top-level members of `body`, which must be a valid JSON object, in order."""
+    depth = 0
+    key: tuple[int, int] | None = None
+    value = 0
+    for token in _TOKEN.finditer(body):
+        first = body[token.start() : token.start() + 1]
+        if first in b"{[":
+            depth += 1
+        elif first in b"}]":
+            depth -= 1
+        elif depth != 1:
+            continue
+        elif first == b'"' and key is None:
+            key = token.span()
+        elif first == b":" and not value:
+            value = token.end()
+        if key is not None and value and ((first == b"," and depth == 1) or depth == 0):
+            yield Member(orjson.loads(body[slice(*key)]), key[0], _skip(body, value), _trim(body, token.start()))
+            key, value = None, 0
+
+
+def _skip(body: bytes, at: int) -> int:
+    while body[at] in _SPACE:
+        at += 1
+    return at
+
+
+def _trim(body: bytes, at: int) -> int:
+    while body[at - 1] in _SPACE:
+        at -= 1
+    return at
+
+
+def check_unique(body: bytes, names: Iterable[str]) -> bool:
+    """Refuse `body` (a valid JSON object) if one of `names` is there twice at the top level.
+
+    Returns whether `body` is plain: each of `names` stands in it at most once, literally, so `edit` need not read it.
+    """
+    wanted = frozenset(names)
+    if b"\\u00" not in body and all(body.count(b'"%b"' % name.encode()) < 2 for name in wanted):
+        return True
+    seen: set[str] = set()
+    for member in members(body):
+        if member.key in seen:
+            name = member.key
+            raise InvalidRequest(f"The body has `{name}` twice; send it once.", code="duplicate_field", param=name)
+        if member.key in wanted:
+            seen.add(member.key)
+    return False
+
+
+def edit(
+    body: bytes,
+    parsed: Mapping[str, Any],
+    replace: Mapping[str, bytes],
+    remove: Collection[str] = (),
+    *,
+    plain: bool = False,
+) -> bytes:
+    """`body` with the values of some members replaced (added in front if absent) and others taken out.
+
+    `parsed` is `body` decoded; the new values are JSON. `plain` is what `check_unique` said of all names in `replace`
+    that `parsed` has.
+    """
+    if not any(name in parsed for name in remove):
+        edited = body
+        for name, value in replace.items():
+            quick = _replace(edited, name, value, plain) if name in parsed else _insert(edited, name, value)
+            if quick is None:
+                break
+            edited = quick
+        else:
+            return edited
+    return _edit_by_reading(body, replace, frozenset(remove))
+
+
+def _replace(body: bytes, name: str, value: bytes, plain: bool) -> bytes | None:
+    if not plain:
+        return None
+    quoted = b'"%b"' % name.encode()
+    found = _SCALAR.match(body, body.rfind(quoted) + len(quoted))  # clients tend to write the long messages first
+    if found is None:
+        return None  # an object or an array
+    return body[: found.start(1)] + value + body[found.end(1) :]
+
+
+def _insert(body: bytes, name: str, value: bytes) -> bytes:
+    brace = body.index(b"{") + 1
+    comma = b"" if body[_skip(body, brace)] == ord("}") else b","
+    return b'%b"%b":%b%b%b' % (body[:brace], name.encode(), value, comma, body[brace:])
+
+
+def _edit_by_reading(body: bytes, replace: Mapping[str, bytes], remove: frozenset[str]) -> bytes:
+    found = list(members(body))
+    present = {member.key for member in found} - remove
+    pieces: list[bytes] = []
+    for member in found:
+        if member.key in remove:
+            continue
+        value = replace.get(member.key, body[member.value : member.end])
+        pieces.append(body[member.start : member.value] + value)
+    pieces[:0] = [b'"%b":%b' % (name.encode(), value) for name, value in replace.items() if name not in present]
+    brace = body.index(b"{") + 1
+    close = body.rindex(b"}")
+    return body[:brace] + b",".join(pieces) + body[close:]

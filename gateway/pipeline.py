@@ -1,0 +1,268 @@
+"""The spine: what happens to a call, in order. Every name on its lines is a folder.
+
+A call is authenticated before its body is read, and routed before anything is dialled. Whatever ends it, it is booked,
+once: here, if it was refused or failed, else when its relay closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from time import perf_counter
+from typing import Any, Protocol, TypeVar
+
+from gateway import access, routing
+from gateway.dialects import openai
+from gateway.errors import ClientGone, GatewayError, NotFound, Unavailable, UpstreamError
+from gateway.exchange import Exchange
+from gateway.model.chat import ChatRequest
+from gateway.model.route import Candidate, Route, Timeouts
+from gateway.providers.base import Decoder, Outcome, Provider
+from gateway.recorder import Recorder
+from gateway.relay import Relay
+from gateway.telemetry.ids import new_id
+from gateway.upstream import attempts
+from gateway.upstream.wire import Headers, Reply, Request
+from gateway.upstreams import View
+
+_JSON = (b"content-type", b"application/json")
+_T = TypeVar("_T")
+
+
+class Call(Protocol):
+    """What the edge knows of a request: the pipeline asks for the body only when it may be read."""
+
+    headers: dict[bytes, bytes]
+
+    async def body(self) -> bytes:
+        """All of the body. Raises `TooLarge`, `ClientGone`."""
+
+
+class Form(Protocol):
+    """A form with files whose model is known before its files are read."""
+
+    model: str | None
+
+    def send_as(self, model: str) -> Request:
+        """The request for the provider, which calls the model `model`; it can be made once."""
+
+
+class Pipeline:
+    """Handles calls. `view` gives the current one, `chance` draws from [0, 1), `clock` is Unix time in seconds."""
+
+    def __init__(
+        self,
+        view: Callable[[], View],
+        ring: Callable[[], access.KeyRing],
+        recorder: Recorder,
+        *,
+        chance: Callable[[], float],
+        clock: Callable[[], float],
+    ) -> None:
+        self._view = view
+        self._ring = ring
+        self._recorder = recorder
+        self._chance = chance
+        self._clock = clock
+        self._in_flight_gauge = recorder.metrics.in_flight
+        self._streams_gauge = recorder.metrics.streams
+        self.in_flight = 0
+
+    # Three kinds of call. Each returns a relay, which must be closed, or raises what it has already booked.
+
+    async def generate(self, trip: Exchange, call: Call) -> Relay:
+        """A call whose JSON body names a model."""
+        return await self._booked(trip, self._generate(self._view(), trip, call))
+
+    async def upload(self, trip: Exchange, call: Call, read: Callable[[], Awaitable[Form]]) -> Relay:
+        """A call whose body is a form with files. It goes on while it arrives, so it can be tried once only."""
+        return await self._booked(trip, self._upload(self._view(), trip, call, read))
+
+    async def pass_on(self, trip: Exchange, call: Call, prepare: Prepare) -> Relay:
+        """A call that names no model: `prepare` says to which provider what is to be sent."""
+        return await self._booked(trip, self._pass_on(self._view(), trip, call, prepare))
+
+    async def _generate(self, view: View, trip: Exchange, call: Call) -> Relay:
+        self._enter(view, trip)
+        self.authenticate(trip, call)
+        body = await _on_client(trip, call.body())
+        trip.bytes_in = len(body)
+        request = openai.read_request(body, trip.endpoint.default_model)
+        if trip.endpoint.has_messages:
+            openai.check_messages(request)
+        trip.stream = request.stream
+        route = self._route(view, trip, request.model)
+        plan = routing.plan(view.snapshot.routes, route, request.model, self._chance())
+        headers = _headers(trip)
+
+        def send(candidate: Candidate) -> Awaitable[Reply]:
+            served = view.served[candidate.provider]
+            ask_usage = served.ask_usage and trip.endpoint.answers
+            data = served.provider.write(request, candidate.model, ask_usage=ask_usage)
+            made = Request("POST", trip.endpoint.target, data, headers, candidate.timeouts)
+            trip.sent_at = perf_counter()
+            return served.upstream.send(made)
+
+        return self._relay(view, trip, await self._walk(view, trip, plan, send), request)
+
+    async def _upload(self, view: View, trip: Exchange, call: Call, read: Callable[[], Awaitable[Form]]) -> Relay:
+        self._enter(view, trip)
+        self.authenticate(trip, call)
+        form = await _on_client(trip, read())
+        model = form.model or trip.endpoint.default_model or ""
+        route = self._route(view, trip, model)
+        plan = routing.plan(view.snapshot.routes, route, model, self._chance())[:1]
+
+        def send(candidate: Candidate) -> Awaitable[Reply]:
+            made = form.send_as(candidate.model)
+            made.timeouts = candidate.timeouts
+            made.headers += _headers(trip)[1:]
+            trip.sent_at = perf_counter()
+            return view.served[candidate.provider].upstream.send(made)
+
+        return self._relay(view, trip, await self._walk(view, trip, plan, send), None)
+
+    async def _pass_on(self, view: View, trip: Exchange, call: Call, prepare: Prepare) -> Relay:
+        self._enter(view, trip)
+        self.authenticate(trip, call)
+        provider, made = await _on_client(trip, prepare(view, trip))
+        if provider not in view.served:
+            raise NotFound("No provider serves this path here.", code="not_served")
+        made.headers += _headers(trip)[1:]
+
+        def send(candidate: Candidate) -> Awaitable[Reply]:
+            trip.sent_at = perf_counter()
+            return view.served[candidate.provider].upstream.send(made)
+
+        plan = [Candidate(provider, "", "", _PASS_ON_TIMEOUTS)]
+        made.timeouts = _PASS_ON_TIMEOUTS
+        return self._relay(view, trip, await self._walk(view, trip, plan, send), None)
+
+    # The steps
+
+    def _enter(self, view: View, trip: Exchange) -> None:
+        limit = view.snapshot.settings.server.limits.max_in_flight
+        if limit and self.in_flight >= limit:
+            raise Unavailable("This gateway is at its limit of calls; try again.", code="overloaded", retry_after_s=1)
+        trip.entered = True
+        self.in_flight += 1
+        self._in_flight_gauge.inc()
+
+    def authenticate(self, trip: Exchange, call: Call) -> None:
+        """Say who calls. Raises `Unauthenticated`."""
+        trip.caller = access.authenticate(self._ring(), access.credential(call.headers), int(self._clock()))
+
+    def _route(self, view: View, trip: Exchange, model: str) -> Route:
+        """Where `model` is served. What a key may not use it does not learn of either."""
+        caller = trip.caller
+        assert caller is not None
+        access.check_model(caller, model)
+        routes = view.snapshot.routes
+        route = routes.find(model)
+        if route is None:
+            raise routes.unknown(model, (name for name in routes.names if access.covers(caller, name)))
+        return route
+
+    async def _walk(self, view: View, trip: Exchange, plan: list[Candidate], send: attempts.Send) -> attempts.Opened:
+        def classify(candidate: Candidate, status: int) -> Outcome:
+            return view.served[candidate.provider].provider.classify(status)
+
+        try:
+            return await attempts.walk(plan, send, classify, _Attempts(trip, self._recorder), raw=trip.endpoint.raw)
+        finally:
+            if trip.sent_at:
+                trip.upstream_s += perf_counter() - trip.sent_at
+
+    def _relay(self, view: View, trip: Exchange, opened: attempts.Opened, request: ChatRequest | None) -> Relay:
+        trip.status = opened.reply.status
+        served = view.served[opened.candidate.provider]
+        decoder = _decoder(served.provider, opened, trip)
+        if trip.stream and not opened.whole:
+            trip.streaming = True
+            self._streams_gauge.inc()
+        hide = request is not None and request.stream and not request.asks_usage and served.ask_usage
+        return Relay(trip, opened, decoder, request if decoder is not None else None, self._finish, hide_usage=hide)
+
+    # The end
+
+    async def _booked(self, trip: Exchange, work: Coroutine[Any, Any, Relay]) -> Relay:
+        try:
+            return await work
+        except asyncio.CancelledError:
+            self.fail(trip, ClientGone("The client closed the connection."))
+            raise
+        except GatewayError as error:
+            self.fail(trip, error)
+            raise
+        except BaseException:
+            self.fail(trip, GatewayError("The gateway failed."))
+            raise
+
+    def fail(self, trip: Exchange, error: GatewayError) -> None:
+        """Book a call that brought no answer."""
+        if not trip.finished:
+            trip.finished = True
+            trip.status = error.status
+            self._finish(trip, error)
+
+    def done(self, trip: Exchange) -> None:
+        """Book a call that was answered without a provider."""
+        trip.finished = True
+        self._finish(trip, None)
+
+    def _finish(self, trip: Exchange, error: GatewayError | None) -> None:
+        if trip.entered:
+            self.in_flight -= 1
+            self._in_flight_gauge.dec()
+        if trip.streaming:
+            self._streams_gauge.dec()
+        self._recorder.finish(trip, error)
+
+
+Prepare = Callable[[View, Exchange], Awaitable[tuple[str, Request]]]
+"""(view, trip) -> the provider's name and the request for it. The trip has its caller by then."""
+
+_PASS_ON_TIMEOUTS = Timeouts(connect=5.0, first_byte=300.0, idle=60.0, total=3600.0)
+"""Uploads and downloads of files of hundreds of megabytes take their time."""
+
+
+class _Attempts:
+    """Notes in the call's exchange what is tried, and counts what fails."""
+
+    __slots__ = ("_recorder", "_trip")
+
+    def __init__(self, trip: Exchange, recorder: Recorder) -> None:
+        self._trip = trip
+        self._recorder = recorder
+
+    def attempted(self, candidate: Candidate) -> None:
+        self._trip.candidate = candidate
+        self._trip.attempts += 1
+
+    def failed(self, candidate: Candidate, error: UpstreamError | int) -> None:
+        self._recorder.failed(candidate, error)
+
+
+async def _on_client(trip: Exchange, waiting: Awaitable[_T]) -> _T:
+    """Wait for the client, on the client's account."""
+    began = perf_counter()
+    try:
+        return await waiting
+    finally:
+        trip.client_s += perf_counter() - began
+
+
+def _headers(trip: Exchange) -> Headers:
+    headers = [_JSON, (b"traceparent", trip.trace.child(new_id).traceparent)]
+    if trip.trace.state:
+        headers.append((b"tracestate", trip.trace.state))
+    return headers
+
+
+def _decoder(provider: Provider, opened: attempts.Opened, trip: Exchange) -> Decoder | None:
+    """How to read the answer; None for errors, which are small, and for bytes that mean nothing to us."""
+    if opened.outcome != "ok":
+        return None
+    if opened.media_type.startswith(b"text/event-stream"):
+        return provider.stream_decoder(answers=trip.endpoint.answers)
+    return provider.unary_decoder() if opened.whole else None

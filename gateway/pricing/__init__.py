@@ -1,0 +1,1 @@
+"""What a call costs: token counts where a provider sends none, prices, sums."""

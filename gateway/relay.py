@@ -1,0 +1,142 @@
+"""The one loop over an answer: bytes of the provider in, events seen, bytes for the client out.
+
+A unary answer passes here too: it is a stream whose events all appear at its end. Each event keeps the bytes it came
+in, and those go out untouched, but for the usage chunk of a client that did not ask for one. After the first byte went
+out a failure can no longer be a status: it becomes a last event that clients raise as an error, never a silent end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+
+from gateway.dialects import openai, sse
+from gateway.errors import GatewayError, UpstreamError
+from gateway.exchange import Exchange
+from gateway.meter import Meter
+from gateway.model.chat import ChatRequest
+from gateway.model.events import Event, Failed, UsageReport
+from gateway.providers.base import Decoder
+from gateway.upstream.attempts import Opened
+
+Finish = Callable[[Exchange, GatewayError | None], None]
+
+
+class Relay:
+    """One answer on its way. `read` until it is empty, then `aclose`, whatever happens: it books the call.
+
+    `decoder` is None where the bytes mean nothing to us (files, speech). `hide_usage`: the client did not ask for the
+    chunk that says what the stream used, we did.
+    """
+
+    def __init__(
+        self,
+        trip: Exchange,
+        opened: Opened,
+        decoder: Decoder | None,
+        request: ChatRequest | None,
+        finish: Finish,
+        *,
+        hide_usage: bool = False,
+    ) -> None:
+        self.trip = trip
+        self.opened = opened
+        self._decoder = decoder
+        self._meter = Meter(request)
+        self._finish = finish
+        self._hide_usage = hide_usage
+        self._data = opened.data
+        self._ended = False
+        self.error: GatewayError | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the answer is here already."""
+        return self.opened.whole
+
+    @property
+    def is_events(self) -> bool:
+        """Whether it goes out as server-sent events."""
+        return self._decoder is not None and not self.opened.whole
+
+    def whole(self) -> bytes:
+        """The whole body of an answer that is not streamed. Raises `BrokenReply` if it is not what it should be."""
+        data, self._data = self._data, b""
+        self._ended = True
+        if self._decoder is None:
+            return data
+        self._decoder.feed(data)
+        return self._pass(self._decoder.close())
+
+    async def read(self) -> bytes:
+        """The next bytes for the client; `b""` at the end. A failure is one last event where the answer is events."""
+        while not self._ended:
+            try:
+                out = await self._next()
+            except UpstreamError as error:
+                self._ended = True
+                self.fail(error)
+                if not self.is_events:
+                    raise
+                return error_event(error)
+            if out:
+                return out
+        return b""
+
+    async def _next(self) -> bytes:
+        data, self._data = self._data, b""
+        if not data:
+            data = await self._receive()
+        if self._decoder is None:
+            self._ended = not data
+            return data
+        if data:
+            return self._pass(self._decoder.feed(data))
+        self._ended = True
+        return self._pass(self._decoder.close())
+
+    async def _receive(self) -> bytes:
+        waited_from = perf_counter()
+        try:
+            return await self.opened.reply.read()
+        finally:
+            self.trip.upstream_s += perf_counter() - waited_from
+
+    def _pass(self, events: list[Event]) -> bytes:
+        """See every event; what is left of their bytes goes out."""
+        see = self._meter.see
+        out = b""
+        for event in events:
+            see(event)
+            if type(event) is Failed:
+                self.fail(UpstreamError(event.message, code="upstream_stream_error"))
+            if not self._is_hidden(event):
+                out = out + event.raw if out else event.raw  # one event a read, as a rule: nothing is copied
+        return out
+
+    def _is_hidden(self, event: Event) -> bool:
+        return self._hide_usage and type(event) is UsageReport and event.extra
+
+    def fail(self, error: GatewayError) -> None:
+        """Something went wrong on the way; the record will say so."""
+        if self.error is None:
+            self.error = error
+            self.trip.code = error.code
+
+    async def aclose(self) -> None:
+        """Let the connection go, count what was used, and finish the call, once."""
+        if self.trip.finished:
+            return
+        self.trip.finished = True
+        self.opened.reply.close()
+        meter = self._meter
+        try:
+            self.trip.answering_model = meter.answering_model
+            self.trip.usage = meter.reported or await meter.usage()
+        finally:
+            self._finish(self.trip, self.error)
+
+
+def error_event(error: GatewayError) -> bytes:
+    """The last event of a stream that failed. OpenAI's clients raise it."""
+    return sse.frame(openai.error_body(error.message, error.type, error.param, error.code), "error")

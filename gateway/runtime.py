@@ -1,0 +1,187 @@
+"""What lives as long as the process, opened in order and closed in reverse: stores, keys, pools, metrics, logs.
+
+One worker has one runtime. What several workers share lies in files: keys and idempotency under the data folder,
+metrics in the run folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from gateway import __version__
+from gateway.config.loader import Loader
+from gateway.config.reload import Outcome, Reloader
+from gateway.config.settings import Settings
+from gateway.config.snapshot import Snapshot
+from gateway.recorder import Recorder
+from gateway.store.idempotency import Idempotency
+from gateway.store.keystore import KeyStore
+from gateway.store.objects import Objects
+from gateway.store.private import load_pepper
+from gateway.store.watch import KeyWatch
+from gateway.telemetry.logs import AccessLog
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.sink import Sink
+from gateway.upstream.sweep import Sweep
+from gateway.upstreams import PoolObserver, close_view, kinds, open_view
+
+REFRESH_S = 1.0
+
+_log = structlog.get_logger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What a worker is told at its start: its index, and where the files lie that it shares with the others."""
+
+    index: int
+    workers: int
+    run_dir: Path
+    data_dir: Path
+
+
+def keys_url(settings: Settings) -> str:
+    """The database of keys: a file beside the ledger's."""
+    return f"sqlite:///{settings.storage.ledger_path.with_name('keys.db')}"
+
+
+def open_keystore(settings: Settings, data_dir: Path) -> KeyStore:
+    """The keys that `settings` name, with the pepper of the data folder. Raises `ConfigError`."""
+    settings.storage.ledger_path.parent.mkdir(parents=True, exist_ok=True)
+    return KeyStore(keys_url(settings), load_pepper(data_dir / "pepper"))
+
+
+class Runtime:
+    """One worker's. Use `Runtime.open`; `close` when nothing is in flight any more."""
+
+    def __init__(self, process: Process, loader: Loader, snapshot: Snapshot, sink: Sink, style: str) -> None:
+        self.process = process
+        self.is_draining = False
+        self.started_at = time.time()
+        self._exits = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+        settings = snapshot.settings
+
+        self.metrics = Metrics(process.run_dir, process.index, __version__)
+        self._exits.callback(self.metrics.close)
+        access = AccessLog(sink, "text" if style == "text" else "json") if settings.logs.access else None
+        self.recorder = Recorder(self.metrics, access)
+
+        self.sweep = Sweep(asyncio.get_running_loop())
+        self.connections = Sweep(asyncio.get_running_loop(), period_s=0.5)
+        for sweep in (self.sweep, self.connections):
+            sweep.start()
+            self._exits.callback(sweep.stop)
+
+        self._plugins = kinds()
+        self.view = open_view(snapshot, self.sweep, self._observe, self._plugins)
+        self._exits.push_async_callback(self._close_view)
+
+        self.keystore = open_keystore(settings, process.data_dir)
+        self._exits.callback(self.keystore.close)
+        self.keys = KeyWatch(self.keystore)
+        idempotency = settings.idempotency
+        self.idempotency = Idempotency(
+            keys_url(settings).replace("keys.db", "idempotency.db"),
+            ttl_s=int(idempotency.retention),
+            reply_limit=idempotency.max_bytes,
+        )
+        self._exits.callback(self.idempotency.close)
+        self.objects = Objects(keys_url(settings))
+        self._exits.callback(self.objects.close)
+
+        self.reloader = Reloader(snapshot, loader.load, self._apply, loader.watched, self._reloaded)
+        self._count_load()
+
+    def __repr__(self) -> str:
+        return f"<Runtime of worker {self.process.index}, {len(self.view.served)} providers>"
+
+    def start(self) -> None:
+        """Begin the background work."""
+        loop = asyncio.get_running_loop()
+        for work in (self.keys.run(), self.idempotency.run(), self.reloader.watch(), self._refresh()):
+            self._tasks.append(loop.create_task(work))
+
+    async def close(self) -> None:
+        """Stop the background work and close everything, the last opened first."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._exits.aclose()
+
+    def faults(self) -> dict[str, str]:
+        """What keeps this worker from taking calls, by part; empty if nothing does."""
+        found = {}
+        if self.is_draining:
+            found["process"] = "shutting down"
+        keys = self.keys.state()
+        if not keys.is_open:
+            found["keys"] = keys.error or "not readable"
+        return found
+
+    def warnings(self) -> dict[str, str]:
+        """What does not, but somebody should look at."""
+        state = self.reloader.state
+        return {"config": "; ".join(str(fault) for fault in state.faults)} if state.faults else {}
+
+    def _observe(self, provider: str) -> PoolObserver:
+        return PoolObserver(self.metrics, provider)
+
+    async def _apply(self, snapshot: Snapshot) -> None:
+        """Swap the view in. Calls in flight keep the old one; its upstreams end with their last call."""
+        before = self.view
+        self.view = open_view(snapshot, self.sweep, self._observe, self._plugins, before)
+        if snapshot.settings.server != before.snapshot.settings.server:
+            _log.warning("restart_needed", detail="changes under `server` are taken up at the next start")
+        await close_view(before, self.view)
+
+    async def _close_view(self) -> None:
+        await close_view(self.view)
+
+    def _reloaded(self, outcome: Outcome) -> None:
+        self.metrics.config_reloads.labels(outcome=outcome).inc()
+        self._count_load(failed=outcome == "failed")
+
+    def _count_load(self, *, failed: bool = False) -> None:
+        self.metrics.config_reload_failing.set(float(failed))
+        if not failed:
+            self.metrics.config_loaded.set(time.time())
+
+    async def _refresh(self) -> None:
+        """Bring the gauges up to date that nobody counts along the way."""
+        while True:
+            self.refresh()
+            await asyncio.sleep(REFRESH_S)
+
+    def refresh(self) -> None:
+        """Now; a scrape asks for it too."""
+        self.metrics.refresh()
+        self.metrics.keys.set(float(self.keys.state().keys))
+        for name, served in self.view.served.items():
+            for state in ("idle", "active"):
+                gauge = self.metrics.upstream_connections.labels(provider=name, state=state)
+                gauge.set(float(getattr(served.upstream, state)))
+
+
+def chance() -> float:
+    """A draw from [0, 1) for routing; not for secrets."""
+    return random.random()
+
+
+def is_alone(process: Process) -> bool:
+    """Whether this worker has no siblings, and so no supervisor above it."""
+    return process.workers == 1
+
+
+def tell_supervisor(process: Process, signal_number: int) -> None:
+    """Pass a signal on to the process that started this one, which tells the siblings."""
+    if not is_alone(process):
+        os.kill(os.getppid(), signal_number)
