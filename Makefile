@@ -44,7 +44,7 @@ test-clients: $(VENV)/.dev  ## the real clients and a real model server, in envi
 lint: $(VENV)/.dev  ## linter, formatter, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict --explicit-package-bases gateway tests loadtest
+	$(BIN)/mypy --strict gateway tests loadtest
 	$(BIN)/lint-imports
 
 format: $(VENV)/.dev  ## mend what the linter and the formatter can mend

@@ -11,10 +11,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway import framing
 from gateway.dialects.openai import error_body
+from gateway.sender import use_sender
 from gateway.upstream.sweep import Sweep
 
 WRITE_HIGH_WATER = 8 * 1024
@@ -98,6 +100,10 @@ class Protocol(HttpToolsProtocol):
         self._body_bytes = self._discarded = 0
         self._since = self._sweep.now
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        use_sender(cycle)
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """See httptools."""

@@ -97,8 +97,9 @@ def test_every_verb_of_the_command_line_that_is_named_exists(page: Path) -> None
 
 
 def error_codes() -> set[str]:
-    """Every code that the gateway can answer with: `code = "..."` of a class, `code="..."` of a call.
+    """Every code that the gateway can answer with.
 
+    They stand as `code = "..."` in a class, `code="..."` in a call, or after the status: `refuse(408, "...", ...)`.
     The scripted provider's are left out: they are what a provider says, and stand in its own page.
     """
     found: set[str] = set()
@@ -108,6 +109,8 @@ def error_codes() -> set[str]:
             match node:
                 case ast.keyword(arg="code", value=ast.Constant(value=str(code))):
                     found.add(code)
+                case ast.Call(args=[ast.Constant(value=int(status)), ast.Constant(value=str(code)), *_]):
+                    found |= {code} if 400 <= status < 600 and re.fullmatch(r"[a-z_]+", code) else set()
                 case ast.ClassDef(body=body):
                     found |= set(class_codes(body))
     return found

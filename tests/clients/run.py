@@ -93,9 +93,10 @@ def _faults(gateway: Server) -> Iterator[str]:
     status = stop(gateway)
     if status != 0:
         yield f"the gateway's exit status after SIGTERM is {status}"
-    if "Traceback" in gateway.log.read_text(errors="replace"):
-        yield "a traceback in the gateway's log"
-        print(gateway.tail(80))
+    tracebacks = [line for line in gateway.log.read_text(errors="replace").splitlines() if "Traceback" in line]
+    if tracebacks:
+        yield f"{len(tracebacks)} tracebacks in the gateway's log"
+        print(tracebacks[0].replace("\\n", "\n"))
 
 
 def _missing() -> Iterator[str]:

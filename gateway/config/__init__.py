@@ -1,0 +1,1 @@
+"""Files to one frozen view: read, checked with file and line, swapped in whole."""
