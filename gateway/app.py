@@ -17,13 +17,16 @@ from gateway.api.forms import Uploads
 from gateway.api.idempotent import Retries
 from gateway.api.models import Models
 from gateway.api.objects import BATCH, FILE, ObjectCalls
-from gateway.api.operations import Operations
+from gateway.api.operations import MAY, Operations
+from gateway.console import Console
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, Refusal
 from gateway.framing import Hosts
 from gateway.model.endpoint import JSON_ENDPOINTS, OTHER, UPLOAD_ENDPOINTS
 from gateway.pipeline import Pipeline
 from gateway.runtime import Runtime, chance
+from gateway.store.private import load_pepper
 from gateway.upstream.sweep import Sweep
+from gateway.upstream.wire import Headers
 from gateway.upstreams import View
 
 _log = structlog.get_logger("gateway")
@@ -52,6 +55,18 @@ class Edge:
         """See `calls.Edge`."""
         return self._runtime.view
 
+    async def refuse(self, scope: Scope, send: Send, error: GatewayError, extra: Headers | None = None) -> None:
+        """Answer what is no call of any endpoint, and book it."""
+        trip = begin_trip(scope, dict(scope["headers"]), OTHER, self.view)
+        self.pipeline.fail(trip, error)
+        await replies.send_error(trip, error, send, extra)
+
+    async def refuse_method(self, methods: tuple[str, ...], scope: Scope, send: Send) -> None:
+        """Say which methods a path has."""
+        possible = ", ".join(methods)
+        error = MethodNotAllowed(f"{scope['method']} is not possible here; use {possible}.")
+        await self.refuse(scope, send, error, [(b"allow", possible.encode())])
+
 
 class DataPort:
     """The application of the data port."""
@@ -67,7 +82,7 @@ class DataPort:
         """See ASGI."""
         try:
             if not self._hosts.allows(next((value for name, value in scope["headers"] if name == b"host"), b"")):
-                await self._refuse(scope, send, WrongHost("This host is not served here."))
+                await self._edge.refuse(scope, send, WrongHost("This host is not served here."))
                 return
             hot = self._hot.get(scope["path"])
             if hot is None:
@@ -75,28 +90,22 @@ class DataPort:
             elif scope["method"] == "POST":
                 await hot(scope, receive, send)
             else:
-                await self._refuse(scope, send, _only("POST", scope))
+                await self._edge.refuse_method(("POST",), scope, send)
         except CutShort:
             _log.warning("answer_cut_short", path=scope["path"])  # the server closes the connection
         except Exception:
             _log.exception("unexpected", path=scope["path"])
-            await self._refuse(scope, send, GatewayError("The gateway failed; the log of this moment says why."))
+            await self._edge.refuse(scope, send, GatewayError("The gateway failed; the log of this moment says why."))
 
     async def _nothing(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._refuse(scope, send, _no_path(scope))
-
-    async def _refuse(self, scope: Scope, send: Send, error: GatewayError) -> None:
-        trip = begin_trip(scope, dict(scope["headers"]), OTHER, self._edge.view)
-        self._edge.pipeline.fail(trip, error)
-        await replies.send_error(trip, error, send)
+        await self._edge.refuse(scope, send, _no_path(scope))
 
 
 def _routes(edge: Edge, runtime: Runtime) -> list[Route]:
     """What is not hot. Starlette calls an endpoint that is no function as a plain ASGI application."""
     models = Models(edge)
-    objects = runtime.objects
-    found = [Route("/v1/models", models, methods=["GET"]), Route("/v1/models/{id:path}", models, methods=["GET"])]
-    table = (
+    table: dict[str, dict[str, App]] = {"/v1/models": {"GET": models}, "/v1/models/{id:path}": {"GET": models}}
+    for kind, method, on_id, suffix in (
         (FILE, "POST", False, ""),
         (FILE, "GET", False, ""),
         (FILE, "GET", True, ""),
@@ -106,16 +115,28 @@ def _routes(edge: Edge, runtime: Runtime) -> list[Route]:
         (BATCH, "GET", False, ""),
         (BATCH, "GET", True, ""),
         (BATCH, "POST", True, "/cancel"),
-    )
-    for kind, method, on_id, suffix in table:
+    ):
         path = f"/v1/{'files' if kind == FILE else 'batches'}{'/{id}' if on_id else ''}{suffix}"
-        calls = ObjectCalls(kind, method, edge, objects, on_id=on_id, suffix=suffix)
-        found.append(Route(path, calls, methods=[method]))
-    return found
+        calls = ObjectCalls(kind, method, edge, runtime.objects, on_id=on_id, suffix=suffix)
+        table.setdefault(path, {})[method] = calls
+    return [Route(path, ByMethod(apps, edge)) for path, apps in table.items()]
 
 
-def _only(methods: str, scope: Scope) -> MethodNotAllowed:
-    return MethodNotAllowed(f"{scope['method']} is not possible here; use {methods}.")
+class ByMethod:
+    """The applications of one path."""
+
+    def __init__(self, apps: dict[str, App], edge: Edge) -> None:
+        self._apps = apps
+        self._edge = edge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        method = scope["method"]
+        app = self._apps.get("GET" if method == "HEAD" else method)
+        if app is not None:
+            await app(scope, receive, send)
+        else:
+            await self._edge.refuse_method(tuple(self._apps), scope, send)
 
 
 def _no_path(scope: Scope) -> NotFound:
@@ -131,7 +152,8 @@ class AdminPort:
 
     def __init__(self, runtime: Runtime) -> None:
         self._hosts = Hosts(runtime.view.snapshot.settings.server.admin_allowed_hosts)
-        self._app = Operations(runtime, time.time).app()
+        console = Console(runtime, load_pepper(runtime.process.data_dir / "pepper"), MAY, time.time)
+        self._app = Operations(runtime, time.time).app(console.routes())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""

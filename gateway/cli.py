@@ -111,7 +111,7 @@ def worker(told: str) -> None:
     found: dict[str, Any] = orjson.loads(told)
     data_dir = Path(found["data_dir"])
     config = Path(found["config"]) if found["config"] is not None else None
-    process = Process(found["index"], found["workers"], Path(found["run_dir"]), data_dir)
+    process = Process(found["index"], found["workers"], Path(found["run_dir"]), data_dir, found["supervisor"])
     server.work(process, Loader(config, dict(os.environ), data_dir, found["server"]), found["style"])
 
 
@@ -197,7 +197,11 @@ def provider(
     """Run the scripted provider on its own, for demonstrations, tests and load."""
     from gateway import standalone
 
-    standalone.run(host, port, script, bill)
+    try:
+        standalone.run(host, port, script, bill)
+    except OSError as error:
+        print(f"{error.filename or f'{host}:{port}'}: {error.strerror}", file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
 def _open_store(config: Path | None) -> KeyStore:

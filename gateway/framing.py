@@ -7,7 +7,10 @@ here. Source: RFC 9112, sections 3.2, 6.1, 6.3 and 11.2.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{0,5})?")
 
 Headers = Sequence[tuple[bytes, bytes]]
 """Names in lower case."""
@@ -25,12 +28,12 @@ def fault(method: bytes, target: bytes, version: str, headers: Headers) -> str |
     joined = b"".join(names)
     if b"_" in joined:
         return "Header names must not hold underscores."
+    if method in (b"CONNECT", b"TRACE"):
+        return "The method is not supported."
     if b"transfer-encoding" in joined:
         return _transfer_fault(version, headers, names)
     if names.count(b"content-length") > 1:
         return "The request must not have two Content-Length headers."
-    if method in (b"CONNECT", b"TRACE"):
-        return "The method is not supported."
     return None
 
 
@@ -47,15 +50,8 @@ def _transfer_fault(version: str, headers: Headers, names: list[bytes]) -> str |
 
 def host_name(host: bytes) -> str:
     """The name in a Host header, lower case, without its port; empty if it is malformed."""
-    text = host.decode("latin-1").strip().lower()
-    name, bracket, port = text.rpartition("]")
-    if bracket:
-        name, port = name + "]", port.removeprefix(":")
-    else:
-        name, _, port = text.partition(":")
-    plain = name.strip("[]").replace(":", "") if bracket else name
-    is_name = bool(plain) and all(c.isalnum() or c in "-._" for c in plain) and plain.isascii()
-    return name.rstrip(".") if is_name and (not port or port.isdigit()) else ""
+    found = _HOST.fullmatch(host.decode("latin-1").strip().lower())
+    return found[1].rstrip(".") if found is not None else ""
 
 
 class Hosts:

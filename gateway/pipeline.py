@@ -100,7 +100,7 @@ class Pipeline:
             ask_usage = served.ask_usage and trip.endpoint.answers
             data = served.provider.write(request, candidate.model, ask_usage=ask_usage)
             made = Request("POST", trip.endpoint.target, data, headers, candidate.timeouts)
-            trip.sent_at = perf_counter()
+            trip.sent_at = trip.sent_at or perf_counter()
             return served.upstream.send(made)
 
         return self._relay(view, trip, await self._walk(view, trip, plan, send), request)
@@ -109,7 +109,8 @@ class Pipeline:
         self._enter(view, trip)
         self.authenticate(trip, call)
         form = await _on_client(trip, read())
-        model = form.model or trip.endpoint.default_model or ""
+        model = form.model if form.model is not None else trip.endpoint.default_model or ""
+        openai.check_model_name(model)
         route = self._route(view, trip, model)
         plan = routing.plan(view.snapshot.routes, route, model, self._chance())[:1]
 
@@ -168,10 +169,24 @@ class Pipeline:
             return view.served[candidate.provider].provider.classify(status)
 
         try:
-            return await attempts.walk(plan, send, classify, _Attempts(trip, self._recorder), raw=trip.endpoint.raw)
+            opened = await attempts.walk(plan, send, classify, _Attempts(trip, self._recorder), raw=trip.endpoint.raw)
+            if not (opened.whole or trip.endpoint.raw or _is_events(opened)):
+                await self._complete(opened)
+            return opened
         finally:
             if trip.sent_at:
                 trip.upstream_s += perf_counter() - trip.sent_at
+
+    async def _complete(self, opened: attempts.Opened) -> None:
+        """Read the rest of what should be JSON and does not say so: an untyped answer, or some proxy's page."""
+        try:
+            opened.data += await opened.reply.read_all(attempts.MAX_UNARY)
+        except BaseException as error:
+            opened.reply.close()
+            if isinstance(error, UpstreamError):
+                self._recorder.failed(opened.candidate, error)
+            raise
+        opened.whole = True
 
     def _relay(self, view: View, trip: Exchange, opened: attempts.Opened, request: ChatRequest | None) -> Relay:
         trip.status = opened.reply.status
@@ -180,8 +195,9 @@ class Pipeline:
         if trip.stream and not opened.whole:
             trip.streaming = True
             self._streams_gauge.inc()
-        hide = request is not None and request.stream and not request.asks_usage and served.ask_usage
-        return Relay(trip, opened, decoder, request if decoder is not None else None, self._finish, hide_usage=hide)
+        asked = request is not None and request.stream and not request.asks_usage and served.ask_usage
+        hide = asked and trip.endpoint.answers  # the events of images and speech are not ours to take out
+        return Relay(trip, opened, decoder, request if decoder is not None else None, self._close, hide_usage=hide)
 
     # The end
 
@@ -209,6 +225,12 @@ class Pipeline:
         """Book a call that was answered without a provider."""
         trip.finished = True
         self._finish(trip, None)
+
+    def _close(self, trip: Exchange, error: GatewayError | None) -> None:
+        """Book a call whose relay is closed; a provider that broke after its first byte is counted here."""
+        if isinstance(error, UpstreamError) and trip.candidate is not None:
+            self._recorder.failed(trip.candidate, error)
+        self._finish(trip, error)
 
     def _finish(self, trip: Exchange, error: GatewayError | None) -> None:
         if trip.entered:
@@ -259,10 +281,14 @@ def _headers(trip: Exchange) -> Headers:
     return headers
 
 
+def _is_events(opened: attempts.Opened) -> bool:
+    return opened.media_type.lower().startswith(b"text/event-stream")
+
+
 def _decoder(provider: Provider, opened: attempts.Opened, trip: Exchange) -> Decoder | None:
     """How to read the answer; None for errors, which are small, and for bytes that mean nothing to us."""
     if opened.outcome != "ok":
         return None
-    if opened.media_type.startswith(b"text/event-stream"):
+    if _is_events(opened):
         return provider.stream_decoder(answers=trip.endpoint.answers)
     return provider.unary_decoder() if opened.whole else None

@@ -110,7 +110,7 @@ class Recorder:
 
 def _kind(error: UpstreamError | int) -> str:
     if isinstance(error, int):
-        return "status_5xx" if error >= 500 else "status_4xx"
+        return "status_5xx" if error >= 500 else "status_4xx" if error >= 400 else "protocol"
     if isinstance(error, UpstreamTimeout):
         return f"timeout_{error.which}"
     if not error.sent:

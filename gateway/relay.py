@@ -47,6 +47,7 @@ class Relay:
         self._hide_usage = hide_usage
         self._data = opened.data
         self._ended = False
+        self._shown = False  # some of the answer is out, and the status with it
         self.error: GatewayError | None = None
 
     @property
@@ -59,6 +60,10 @@ class Relay:
         """Whether it goes out as server-sent events."""
         return self._decoder is not None and not self.opened.whole
 
+    def replace(self, data: bytes) -> None:
+        """Let `data` go out in place of a whole answer."""
+        self._data = data
+
     def whole(self) -> bytes:
         """The whole body of an answer that is not streamed. Raises `BrokenReply` if it is not what it should be."""
         data, self._data = self._data, b""
@@ -66,20 +71,25 @@ class Relay:
         if self._decoder is None:
             return data
         self._decoder.feed(data)
+        self._meter.started = True  # what is cut short was paid for too
         return self._pass(self._decoder.close())
 
     async def read(self) -> bytes:
-        """The next bytes for the client; `b""` at the end. A failure is one last event where the answer is events."""
+        """The next bytes for the client; `b""` at the end.
+
+        A failure is one last event where the answer is events and some of it is out. Else it is raised.
+        """
         while not self._ended:
             try:
                 out = await self._next()
             except UpstreamError as error:
                 self._ended = True
                 self.fail(error)
-                if not self.is_events:
+                if not self.is_events or not self._shown:
                     raise
                 return error_event(error)
             if out:
+                self._shown = True
                 return out
         return b""
 

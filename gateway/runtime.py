@@ -21,6 +21,7 @@ from gateway.config.loader import Loader
 from gateway.config.reload import Outcome, Reloader
 from gateway.config.settings import Settings
 from gateway.config.snapshot import Snapshot
+from gateway.errors import GatewayError, Unavailable, UpstreamError
 from gateway.recorder import Recorder
 from gateway.store.idempotency import Idempotency
 from gateway.store.keystore import KeyStore
@@ -31,21 +32,51 @@ from gateway.telemetry.logs import AccessLog
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.sink import Sink
 from gateway.upstream.sweep import Sweep
-from gateway.upstreams import PoolObserver, close_view, kinds, open_view
+from gateway.upstreams import PoolObserver, View, close_view, kinds, open_view
 
 REFRESH_S = 1.0
+RETIRE_S = 0.2
+"""Seconds between looks at whether a provider that a reload took out still has calls."""
 
 _log = structlog.get_logger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What a worker is told at its start: its index, and where the files lie that it shares with the others."""
+    """What a worker is told at its start: its index, and where the files lie that it shares with the others.
+
+    `supervisor` is the process that started it; None for one that is alone.
+    """
 
     index: int
     workers: int
     run_dir: Path
     data_dir: Path
+    supervisor: int | None = None
+
+
+class Deadlines(Sweep):
+    """The sweep of all that waits for a provider, which can be told to wait no longer."""
+
+    def cut(self) -> None:
+        """Fail every reply that is awaited or being read: this process ends."""
+        for watched in tuple(self._watched):
+            fail = getattr(watched, "fail", None)
+            if fail is not None:
+                fail(_going_down(begun=bool(getattr(watched, "status", 0))))
+
+
+class _CutOff(UpstreamError):
+    """The provider was answering, and this process ends."""
+
+    status = 503
+    code = "unavailable"
+
+
+def _going_down(*, begun: bool) -> GatewayError:
+    """What a call is told. Of what has not begun to be answered no other provider is to be asked any more."""
+    message = "The gateway is shutting down; send the request again."
+    return _CutOff(message) if begun else Unavailable(message, retry_after_s=1)
 
 
 def keys_url(settings: Settings) -> str:
@@ -68,6 +99,7 @@ class Runtime:
         self.started_at = time.time()
         self._exits = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
+        self._retiring: set[asyncio.Task[None]] = set()
         settings = snapshot.settings
 
         self.metrics = Metrics(process.run_dir, process.index, __version__)
@@ -75,7 +107,7 @@ class Runtime:
         access = AccessLog(sink, "text" if style == "text" else "json") if settings.logs.access else None
         self.recorder = Recorder(self.metrics, access)
 
-        self.sweep = Sweep(asyncio.get_running_loop())
+        self.sweep = Deadlines(asyncio.get_running_loop())
         self.connections = Sweep(asyncio.get_running_loop(), period_s=0.5)
         for sweep in (self.sweep, self.connections):
             sweep.start()
@@ -108,13 +140,20 @@ class Runtime:
         """Begin the background work."""
         loop = asyncio.get_running_loop()
         for work in (self.keys.run(), self.idempotency.run(), self.reloader.watch(), self._refresh()):
-            self._tasks.append(loop.create_task(work))
+            task = loop.create_task(work)
+            task.add_done_callback(_tell_of_end)
+            self._tasks.append(task)
+
+    def cut(self) -> None:
+        """End the calls that wait for a provider: there is no time left."""
+        self.sweep.cut()
 
     async def close(self) -> None:
         """Stop the background work and close everything, the last opened first."""
-        for task in self._tasks:
+        work = [*self._tasks, *self._retiring]
+        for task in work:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*work, return_exceptions=True)
         await self._exits.aclose()
 
     def faults(self) -> dict[str, str]:
@@ -141,7 +180,20 @@ class Runtime:
         self.view = open_view(snapshot, self.sweep, self._observe, self._plugins, before)
         if snapshot.settings.server != before.snapshot.settings.server:
             _log.warning("restart_needed", detail="changes under `server` are taken up at the next start")
-        await close_view(before, self.view)
+        retiring = asyncio.get_running_loop().create_task(self._retire(before, self.view))
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, before: View, successor: View) -> None:
+        """Close what the new view does not go on with, once no call uses it any more."""
+        gone = [served for name, served in before.served.items() if successor.served.get(name) is not served]
+        while any(getattr(served.upstream, "active", 0) for served in gone):  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(RETIRE_S)
+        await close_view(before, successor)
+        for served in gone:
+            if served.name not in self.view.served:
+                for state in ("idle", "active"):
+                    self.metrics.upstream_connections.labels(provider=served.name, state=state).set(0.0)
 
     async def _close_view(self) -> None:
         await close_view(self.view)
@@ -171,17 +223,25 @@ class Runtime:
                 gauge.set(float(getattr(served.upstream, state)))
 
 
+def _tell_of_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        _log.critical("background_work_ended", error=repr(task.exception()))
+
+
 def chance() -> float:
     """A draw from [0, 1) for routing; not for secrets."""
     return random.random()
 
 
 def is_alone(process: Process) -> bool:
-    """Whether this worker has no siblings, and so no supervisor above it."""
-    return process.workers == 1
+    """Whether there is no supervisor above this worker."""
+    return process.supervisor is None
 
 
 def tell_supervisor(process: Process, signal_number: int) -> None:
-    """Pass a signal on to the process that started this one, which tells the siblings."""
-    if not is_alone(process):
-        os.kill(os.getppid(), signal_number)
+    """Pass a signal on to the process that started this one, which tells the siblings.
+
+    If it has died, this process has another parent by now, which must not be sent anything.
+    """
+    if process.supervisor is not None and process.supervisor == os.getppid():
+        os.kill(process.supervisor, signal_number)

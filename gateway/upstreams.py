@@ -79,14 +79,22 @@ def open_view(
     """The view of `snapshot`, with the upstreams of `previous` where their settings are the same."""
     served: dict[str, Served] = {}
     for name, settings in snapshot.settings.providers.items():
-        before = previous.served.get(name) if previous is not None else None
-        if before is not None and before.settings == settings:
+        before = _unchanged(name, snapshot, previous)
+        if before is not None:
             served[name] = before
             continue
         upstream = _open_upstream(settings, sweep, observe(name))
         ask_usage = settings.ask_stream_usage if isinstance(settings, OpenAIProvider) else True
         served[name] = Served(name, settings, plugins[settings.kind].value, upstream, ask_usage)
     return View(snapshot, served)
+
+
+def _unchanged(name: str, snapshot: Snapshot, previous: View | None) -> Served | None:
+    """The provider as it was, if neither its settings nor the files that they name have changed."""
+    before = previous.served.get(name) if previous is not None else None
+    if previous is None or before is None or before.settings != snapshot.settings.providers[name]:
+        return None
+    return before if previous.snapshot.files.get(name) == snapshot.files.get(name) else None
 
 
 def _open_upstream(settings: Provider, sweep: Sweep, observer: PoolObserver) -> Upstream:

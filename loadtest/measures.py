@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import uvloop
 
@@ -19,6 +20,10 @@ from loadtest.peers.base import Peer, Running
 from loadtest.processes import Child
 from loadtest.settings import Settings
 from loadtest.streams import StreamResult, held_streams, read_streams
+
+StreamKind = Literal["slow", "unread"]
+STREAM_KINDS: tuple[StreamKind, ...] = get_args(StreamKind)
+"""A provider that sends little by little; one that floods a client that does not read."""
 
 _DRIPS = 100_000
 _OPENING_PATIENCE_S = 30.0
@@ -48,15 +53,13 @@ class ChunkCost:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Resident MiB, and KiB that one more open stream takes; of each kind, so many of `asked` began."""
+    """Resident MiB, and KiB that one more open stream takes; so many of `asked` began."""
 
     idle_mib: float
     after_load_mib: float
-    kib_per_drip_stream: float
-    kib_per_unread_stream: float
+    kib_per_stream: float
     asked: int
-    opened_drip: int
-    opened_unread: int
+    opened: int
 
 
 def saturate(running: Running, requests: Sequence[bytes], seconds: int, connections: int, scratch: Path) -> Saturation:
@@ -97,28 +100,26 @@ def latency(running: Running, rate: int, round_number: int, settings: Settings) 
     return uvloop.run(open_loop(running.port, request, due_s, warm_s=settings.open_warm_s))
 
 
-def memory(running: Running, child: Child, settings: Settings, scratch: Path) -> Memory:
+def memory(running: Running, child: Child, kind: StreamKind, settings: Settings, scratch: Path) -> Memory:
     """Of a process that has just been started: idle, after a second of load, with slow streams open.
 
-    Both kinds of streams are compared with the memory before either: what the first kind leaves in the heap must not
-    be a present to the second.
+    One kind of stream a process: what another has left in the heap, and what a proxy loads at the first stream that
+    ends, would be counted for it or hide it.
     """
     idle = procstat.rss_bytes(child.pid)
-    requests = [running.request(traffic.unary_body())]
-    saturate(running, requests, 1, settings.connections, scratch)
+    saturate(running, [running.request(traffic.unary_body())], 1, settings.connections, scratch)
     loaded = procstat.rss_bytes(child.pid)
-    drip = running.request(traffic.stream_body(_DRIPS, settings.drip_interval_ms))
-    dripping, opened_drip = uvloop.run(_rss_with_streams(running, child, drip, settings, reading=True))
-    flood = running.request(traffic.flood_body(settings.flood_chunks))
-    flooded, opened_unread = uvloop.run(_rss_with_streams(running, child, flood, settings, reading=False))
+    if kind == "slow":
+        body = traffic.stream_body(_DRIPS, settings.drip_interval_ms)
+    else:
+        body = traffic.flood_body(settings.flood_chunks)
+    held, opened = uvloop.run(_rss_with_streams(running, child, running.request(body), settings, kind))
     return Memory(
         idle_mib=idle / 2**20,
         after_load_mib=loaded / 2**20,
-        kib_per_drip_stream=(dripping - loaded) / 1024 / max(1, opened_drip),
-        kib_per_unread_stream=(flooded - loaded) / 1024 / max(1, opened_unread),
+        kib_per_stream=(held - loaded) / 1024 / max(1, opened),
         asked=settings.held_streams,
-        opened_drip=opened_drip,
-        opened_unread=opened_unread,
+        opened=opened,
     )
 
 
@@ -130,10 +131,10 @@ def _cpu_of_streams(peer: Peer, running: Running, chunks: int, interval_ms: floa
 
 
 async def _rss_with_streams(
-    running: Running, child: Child, request: bytes, settings: Settings, *, reading: bool
+    running: Running, child: Child, request: bytes, settings: Settings, kind: StreamKind
 ) -> tuple[int, int]:
     """Resident bytes while the streams are open, and how many of them are."""
-    async with held_streams(running.port, request, settings.held_streams, reading=reading) as connections:
+    async with held_streams(running.port, request, settings.held_streams, reading=kind == "slow") as connections:
         await _until_begun(connections)
         await asyncio.sleep(settings.hold_s)
         return procstat.rss_bytes(child.pid), _begun(connections)

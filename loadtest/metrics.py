@@ -15,13 +15,24 @@ Round = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One figure. `find` takes a peer's round and the direct one; `digits` are those worth printing."""
+    """One figure. `find` takes a peer's round and the direct one; `digits` are those worth printing.
+
+    What is not above `noise`, in the figure's unit, is too small to be divided by.
+    """
 
     key: str
     title: str
     unit: str
     digits: int
     find: Callable[[Round, Round], float | None]
+    noise: float = 0.0
+
+
+BUSY_ENOUGH = 0.85
+"""The share of its core that a saturated worker uses at least; the rest is for waking up and for the system."""
+
+# A difference of two latencies, each known to some hundredths of a millisecond.
+_LATENCY_NOISE_MS = 0.05
 
 
 def metrics(rates: Sequence[int]) -> list[Metric]:
@@ -29,28 +40,40 @@ def metrics(rates: Sequence[int]) -> list[Metric]:
     return [
         Metric("cpu_us_per_request", "CPU per request", "us", 1, _inside("saturation", "cpu_us_per_request")),
         Metric("cpu_us_per_chunk", "CPU per SSE chunk", "us", 1, _inside("chunk", "cpu_us_per_chunk")),
-        Metric("rps", "Requests per second, one worker", "", 0, _inside("saturation", "rps")),
+        Metric("rps", "Requests per second, one worker", "", 0, _saturated_rps),
         *(metric for rate in rates for metric in _added(rate)),
-        Metric("idle_mib", "Memory, idle", "MiB", 0, _inside("memory", "idle_mib")),
-        Metric("after_load_mib", "Memory, after load", "MiB", 0, _inside("memory", "after_load_mib")),
-        Metric("kib_per_drip_stream", "Memory per slow stream", "KiB", 1, _inside("memory", "kib_per_drip_stream")),
+        Metric("idle_mib", "Memory, idle", "MiB", 0, _inside("memory", "slow", "idle_mib")),
+        Metric("after_load_mib", "Memory, after load", "MiB", 0, _inside("memory", "slow", "after_load_mib")),
+        Metric("kib_per_slow_stream", "Memory per slow stream", "KiB", 1, _inside("memory", "slow", "kib_per_stream")),
         Metric(
-            "kib_per_unread_stream", "Memory per unread stream", "KiB", 1, _inside("memory", "kib_per_unread_stream")
+            "kib_per_unread_stream", "Memory per unread stream", "KiB", 1, _inside("memory", "unread", "kib_per_stream")
         ),
     ]
 
 
+def _saturated_rps(mine: Round, direct: Round) -> float | None:
+    """None where the peer had time to spare: the figure is then of what held it up, and would flatter others."""
+    measured = mine["saturation"]
+    if measured["busy"] is not None and measured["busy"] < BUSY_ENOUGH:
+        return None
+    return float(measured["rps"])
+
+
 def _added(rate: int) -> tuple[Metric, Metric]:
-    return (
-        Metric(f"added_p50_ms_at_{rate}", f"Added p50 at {rate} rps", "ms", 2, _over_direct(rate, "p50_ms")),
-        Metric(f"added_p99_ms_at_{rate}", f"Added p99 at {rate} rps", "ms", 2, _over_direct(rate, "p99_ms")),
-    )
+    def added(percentile: str) -> Metric:
+        find = _over_direct(rate, f"{percentile}_ms")
+        title = f"Added {percentile} at {rate} rps"
+        return Metric(f"added_{percentile}_ms_at_{rate}", title, "ms", 2, find, _LATENCY_NOISE_MS)
+
+    return added("p50"), added("p99")
 
 
-def _inside(group: str, field: str) -> Callable[[Round, Round], float | None]:
+def _inside(*path: str) -> Callable[[Round, Round], float | None]:
     def find(mine: Round, direct: Round) -> float | None:
-        measured = mine.get(group)
-        return None if measured is None else measured[field]
+        found: Any = mine
+        for step in path:
+            found = None if found is None else found.get(step)
+        return None if found is None else float(found)
 
     return find
 

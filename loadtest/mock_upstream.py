@@ -28,7 +28,8 @@ _COMPLETION_TOKENS = 180
 _USAGE = {"prompt_tokens": 412, "completion_tokens": _COMPLETION_TOKENS, "total_tokens": 412 + _COMPLETION_TOKENS}
 # A flood must meet a full socket after little data, or the kernel's buffers and not the proxy's would be measured.
 _FLOOD_SEND_BUFFER = 64 * 1024
-_FLOOD_TEXT_BYTES = 4096
+# Words, not one letter over and over: that would be the worst case of every tokenizer.
+_FLOOD_TEXT = ("Whoever does not read holds up the one who writes. " * 81)[:4096]
 
 
 def _reply(status: bytes, body: bytes) -> bytes:
@@ -66,7 +67,7 @@ _BAD = _reply(b"400 Bad Request", b'{"error":{"message":"the body is not a JSON 
 _STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 _FIRST = _event({"role": "assistant", "content": ""})
 _CHUNK = _event({"content": " word"})
-_FLOOD_CHUNK = _event({"content": "x" * _FLOOD_TEXT_BYTES})
+_FLOOD_CHUNK = _event({"content": _FLOOD_TEXT})
 _FINISH = _event({}, finish="stop")
 _USAGE_CHUNK = _sse({"choices": [], "usage": _USAGE})
 _END = _framed(b"data: [DONE]\n\n") + b"0\r\n\r\n"

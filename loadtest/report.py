@@ -101,8 +101,7 @@ def _ratios(listed: Sequence[Metric], rounds: Rounds, other: str) -> dict[str, d
     found = {}
     for metric in listed:
         pairs = zip(_series(metric, rounds, _SUBJECT), _series(metric, rounds, other), strict=True)
-        # A difference that noise turned negative has no meaningful ratio.
-        values = spread([a / b for a, b in pairs if a is not None and b is not None and b > 0])
+        values = spread([a / b for a, b in pairs if a is not None and b is not None and b > metric.noise])
         if values is not None:
             found[metric.key] = asdict(values)
     return found

@@ -50,9 +50,9 @@ def measure_peers(
 
 def step_count(peers: Sequence[Peer], settings: Settings) -> int:
     """How often `measure_peers` will call its `step`."""
-    proxies = sum(peer.name != "direct" for peer in peers)
+    proxies = sum(peer.proxies for peer in peers)
     a_round = len(peers) * (1 + len(settings.rates)) + proxies
-    return 2 * len(peers) + proxies + settings.rounds * a_round
+    return len(peers) + 2 * len(measures.STREAM_KINDS) * proxies + settings.rounds * a_round
 
 
 def _started(peer: Peer, stage: Stage, stack: ExitStack, step: Step) -> Running:
@@ -64,13 +64,15 @@ def _started(peer: Peer, stage: Stage, stack: ExitStack, step: Step) -> Running:
 
 
 def _memory(peer: Peer, stage: Stage, settings: Settings, step: Step) -> dict[str, Any] | None:
-    """Of a process of its own, so that its heap knows nothing of the rounds, nor the rounds of a thousand streams."""
-    with ExitStack() as stack:
-        running = _started(peer, stage, stack, step)
-        if running.child is None:
-            return None
-        step(f"memory: {running.name}")
-        return asdict(measures.memory(running, running.child, settings, stage.scratch))
+    """By kind of stream. Of processes of their own, so that the rounds and the memory know nothing of each other."""
+    found: dict[str, Any] = {}
+    for kind in measures.STREAM_KINDS if peer.proxies else ():
+        with ExitStack() as stack:
+            running = _started(peer, stage, stack, step)
+            assert running.child is not None  # a proxy is a process
+            step(f"memory: {running.name}, {kind} streams")
+            found[kind] = asdict(measures.memory(running, running.child, kind, settings, stage.scratch))
+    return found or None
 
 
 def _round(peer: Peer, running: Running, number: int, stage: Stage, settings: Settings, step: Step) -> dict[str, Any]:

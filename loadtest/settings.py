@@ -42,9 +42,11 @@ QUICK = Settings(
     long_stream_chunks=60,
     open_s=0.8,
     open_warm_s=0.2,
-    held_streams=300,
+    held_streams=200,
     hold_s=1.0,
     growth_rounds=1,
     growth_s=1,
+    many_keys=20_000,
+    many_models=2_000,
     fsyncs=50,
 )

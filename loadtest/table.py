@@ -89,7 +89,7 @@ def _figure(value: Mapping[str, float] | None, digits: int, spreads: bool) -> st
     if value is None:
         return _NOTHING
     median = f"{value['median']:,.{digits}f}"
-    if not spreads:
+    if not spreads or value["low"] == value["high"]:
         return median
     return f"{median} ({value['low']:,.{digits}f}-{value['high']:,.{digits}f})"
 
@@ -99,7 +99,9 @@ def _ratio(value: Mapping[str, float] | None) -> str:
         return _NOTHING
     median = value["median"]
     # Below one, "1/20" says more than "0.05".
-    return f"1/{1 / median:.3g}" if 0 < median < 0.5 else f"{median:.2f}"
+    if 0 < median < 0.5:
+        return f"1/{1 / median:,.{1 if median > 0.1 else 0}f}"
+    return f"{median:.2f}"
 
 
 def _line(cells: Sequence[str]) -> str:

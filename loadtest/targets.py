@@ -38,7 +38,7 @@ TARGETS: tuple[Target, ...] = (
     Target("CPU per SSE chunk over nginx", "cpu_us_per_chunk", "nginx", 2.5, "at most"),
     Target("requests per second over nginx", "rps", "nginx", 1 / 7, "at least"),
     Target("added p99 at 500 rps, ms", "added_p99_ms_at_500", None, 2.0, "at most"),
-    Target("KiB per slow stream", "kib_per_drip_stream", None, 64, "at most"),
+    Target("KiB per slow stream", "kib_per_slow_stream", None, 64, "at most"),
     Target("KiB per unread stream", "kib_per_unread_stream", None, 64, "at most"),
     Target("CPU per request, many keys over few", "many_keys", "growth", 1.1, "at most"),
     Target("CPU per request, many models over few", "many_models", "growth", 1.1, "at most"),

@@ -6,8 +6,10 @@ It is plain ASGI and holds the order of things: a call, its relay, the reply, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
+
+import structlog
 
 from gateway.api import replies
 from gateway.api.asgi import Message, Receive, Scope, Send, read_body
@@ -23,6 +25,11 @@ from gateway.telemetry import trace
 from gateway.telemetry.ids import new_id, request_id
 from gateway.upstream.sweep import Sweep
 from gateway.upstreams import View
+
+_log = structlog.get_logger("gateway")
+
+After = Callable[[Relay], Awaitable[None]]
+"""What is to be done between a provider's answer and its first byte to the client."""
 
 
 class Edge(Protocol):
@@ -57,7 +64,7 @@ class Request:
 
 def begin_trip(scope: Scope, headers: dict[bytes, bytes], endpoint: Endpoint, view: View) -> Exchange:
     """The exchange of a request that has just arrived."""
-    client = client_address(scope, headers, view.snapshot.settings.server.trusted_proxies)
+    client = client_address(scope, view.snapshot.settings.server.trusted_proxies)
     span = trace.begin(headers.get(b"traceparent"), headers.get(b"tracestate"), new_id)
     return Exchange(request_id(), endpoint, scope["method"], client, span)
 
@@ -76,25 +83,32 @@ class Started:
         await self._send(message)
 
 
-async def answer(trip: Exchange, watch: ClientWatch, send: Send, work: Awaitable[Relay]) -> bool:
-    """Do `work`, send what comes of it, and end the call whatever happens. Whether the answer was whole."""
+async def answer(
+    trip: Exchange, watch: ClientWatch, send: Send, work: Awaitable[Relay], after: After | None = None
+) -> bool:
+    """Do `work`, send what comes of it, and end the call whatever happens. Whether the answer was whole.
+
+    Raises `CutShort`.
+    """
     started = Started(send)
     relay: Relay | None = None
     try:
         relay = await work
+        if after is not None:
+            await after(relay)
         await replies.send_relay(relay, started)
         return relay.error is None
     except GatewayError as error:
-        await _end(relay, error, started.yes)
-        if started.yes:
-            raise CutShort from error
-        if error.status != ClientGone.status:
-            await replies.send_error(trip, error, started)
+        await _give_up(trip, relay, error, started)
         return False
     except asyncio.CancelledError:
         await _end(relay, ClientGone("The client closed the connection."), started.yes)
         if not watch.gone:
             raise  # the process is shutting down
+        return False
+    except Exception:
+        _log.exception("unexpected", path=trip.endpoint.path, request_id=trip.id)
+        await _give_up(trip, relay, GatewayError("The gateway failed; its log says why under this id."), started)
         return False
     finally:
         watch.close()
@@ -106,10 +120,19 @@ class CutShort(Exception):
     """An answer in bytes broke off after its status went out: the connection must break too, or it would look whole."""
 
 
+async def _give_up(trip: Exchange, relay: Relay | None, error: GatewayError, started: Started) -> None:
+    await _end(relay, error, started.yes)
+    if started.yes:
+        raise CutShort from error
+    if error.status != ClientGone.status:
+        await replies.send_error(trip, error, started)
+
+
 async def _end(relay: Relay | None, error: GatewayError, started: bool) -> None:
+    """Book `error`. A client that left is booked as such though its status was another; nobody has seen that one."""
     if relay is not None:
         relay.fail(error)
-        if not started:
+        if not started or error.status == ClientGone.status:
             relay.trip.status = error.status
         await relay.aclose()
 

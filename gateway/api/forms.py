@@ -6,7 +6,7 @@ So as much is held as comes before it, up to the limit for bodies that are held 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from gateway.api.asgi import Receive, Scope, Send, check_length, stream_body
 from gateway.api.calls import Edge, Request, answer, begin_trip
@@ -28,6 +28,7 @@ class UploadForm:
         held: bytes,
         rest: AsyncIterator[bytes],
         length: int | None,
+        on_end: Callable[[], None],
     ) -> None:
         self.model = scanner.value
         self._content_type = content_type
@@ -36,28 +37,48 @@ class UploadForm:
         self._held = held
         self._rest = rest
         self._length = length
+        self._on_end = on_end
 
     def send_as(self, model: str) -> wire.Request:
-        """See `pipeline.Form`. The model's name is replaced where it stands; not another byte changes."""
-        held, length, scanner = self._held, self._length, self._scanner
-        if self.model is not None and model != self.model:
-            named = model.encode()
-            held = held[: scanner.start] + named + held[scanner.end :]
-            length = None if length is None else length + len(named) - (scanner.end - scanner.start)
+        """See `pipeline.Form`. The model's name is replaced where it stands, or added; not another byte changes."""
+        held, length = self._held, self._length
+        if model != self.model:
+            start, end, named = self._place(model.encode())
+            held = held[:start] + named + held[end:]
+            length = None if length is None else length + len(named) - (end - start)
         headers = [(b"content-type", self._content_type)]
         return wire.Request("POST", self._target, self._pieces(held), headers, length=length)
+
+    def _place(self, model: bytes) -> tuple[int, int, bytes]:
+        """Where the model's name goes (from, to), and what goes there: a part of its own if there is none."""
+        scanner = self._scanner
+        if self.model is not None:
+            return scanner.start, scanner.end, model
+        part = b'--%b\r\nContent-Disposition: form-data; name="model"\r\n\r\n%b\r\n' % (scanner.boundary, model)
+        return scanner.first, scanner.first, part
 
     async def _pieces(self, held: bytes) -> AsyncIterator[bytes]:
         yield held
         async for piece in self._rest:
             self._scanner.feed(piece)
             yield piece
+        self._on_end()
 
 
 async def read_form(
-    receive: Receive, headers: dict[bytes, bytes], target: str, *, hold: int, limit: int, required: bool
+    receive: Receive,
+    headers: dict[bytes, bytes],
+    target: str,
+    *,
+    hold: int,
+    limit: int,
+    required: bool,
+    on_end: Callable[[], None],
 ) -> UploadForm:
-    """Read a form up to the end of its model's name; `hold` and `limit` are bytes held, and in all."""
+    """Read a form up to the end of its model's name; `hold` and `limit` are bytes held, and in all.
+
+    `on_end` is called when the last of it was read. Raises `InvalidRequest`, `TooLarge`, `ClientGone`.
+    """
     content_type = headers.get(b"content-type", b"")
     scanner = FieldScanner(boundary(content_type), "model")
     length = check_length(headers, limit)
@@ -74,9 +95,11 @@ async def read_form(
                 code="missing_field",
                 param="model",
             )
+    if not scanner.closed and scanner.value is None:
+        raise InvalidRequest("The form is incomplete: its last boundary is missing.", code="invalid_form")
     if scanner.value is None and required:
         raise InvalidRequest("`model` is missing; add it to the form.", code="missing_field", param="model")
-    return UploadForm(content_type, target, scanner, bytes(held), pieces, length)
+    return UploadForm(content_type, target, scanner, bytes(held), pieces, length, on_end)
 
 
 class Uploads:
@@ -104,6 +127,7 @@ class Uploads:
                 hold=limits.max_body_bytes,
                 limit=limits.max_upload_bytes,
                 required=endpoint.default_model is None,
+                on_end=watch.begin,
             )
 
         await answer(trip, watch, send, edge.pipeline.upload(trip, request, read))

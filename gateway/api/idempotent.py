@@ -98,9 +98,11 @@ class Retries:
         kept = [(name, value) for name, value in found.headers if name not in _OF_ITS_OWN]
         headers = [*kept, (b"x-request-id", trip.id.encode()), (b"idempotent-replayed", b"true")]
         trip.bytes_out = len(found.body)
-        await send({"type": "http.response.start", "status": found.status, "headers": headers})
-        await send({"type": "http.response.body", "body": found.body})
-        self._pipeline.done(trip)
+        try:
+            await send({"type": "http.response.start", "status": found.status, "headers": headers})
+            await send({"type": "http.response.body", "body": found.body})
+        finally:
+            self._pipeline.done(trip)
 
     async def _run(self, trip: Exchange, call: Call, watch: ClientWatch, send: Send, fresh: Fresh) -> None:
         recording = _Recording(send, self._store.reply_limit)

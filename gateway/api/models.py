@@ -41,8 +41,10 @@ class Models:
             edge.pipeline.fail(trip, error)
             await replies.send_error(trip, error, send)
             return
-        await replies.send_json(trip, found, send)
-        edge.pipeline.done(trip)
+        try:
+            await replies.send_json(trip, found, send)
+        finally:
+            edge.pipeline.done(trip)
 
 
 def _list(view: View, trip: Exchange) -> dict[str, Any]:

@@ -6,11 +6,12 @@ key made it and by nobody else, and one that is not known is answered as one tha
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 
-from gateway.api.asgi import Receive, Scope, Send, check_length, read_body, stream_body
+from gateway.api.asgi import Receive, Scope, Send, check_length, stream_body
 from gateway.api.calls import Edge, Request, answer, begin_trip
 from gateway.api.watch import ClientWatch
 from gateway.errors import Forbidden, InvalidRequest, NotFound
@@ -56,15 +57,16 @@ class ObjectCalls:
         async def prepare(view: View, trip: Exchange) -> tuple[str, wire.Request]:
             provider = _provider(view, self._kind)
             target = await self._target(scope, provider, trip)
-            return provider, await self._request(target, headers, receive, trip, provider, limits.max_upload_bytes)
+            if self._kind == FILE and self._method == "POST":
+                pieces = stream_body(receive, limits.max_upload_bytes)
+                return provider, self._upload(target, headers, pieces, trip, watch)
+            return provider, await self._request(target, await request.body(), headers, trip, provider)
 
-        async def work() -> Relay:
-            relay = await edge.pipeline.pass_on(trip, request, prepare)
+        async def after(relay: Relay) -> None:
             if relay.is_whole and relay.opened.outcome == "ok":
-                relay.opened.data = await self._after(relay, trip)
-            return relay
+                relay.replace(await self._after(relay, trip))
 
-        await answer(trip, watch, send, work())
+        await answer(trip, watch, send, edge.pipeline.pass_on(trip, request, prepare), after)
 
     async def _target(self, scope: Scope, provider: str, trip: Exchange) -> str:
         query = scope["query_string"].decode("latin-1")
@@ -75,19 +77,29 @@ class ObjectCalls:
             target += f"/{object_id}{self._suffix}"
         return f"{target}?{query}" if query else target
 
-    async def _request(
-        self, target: str, headers: dict[bytes, bytes], receive: Receive, trip: Exchange, provider: str, limit: int
+    def _upload(
+        self, target: str, headers: dict[bytes, bytes], pieces: AsyncIterator[bytes], trip: Exchange, watch: ClientWatch
     ) -> wire.Request:
+        """A file goes on while it arrives."""
+
+        async def watched() -> AsyncIterator[bytes]:
+            async for piece in pieces:
+                trip.bytes_in += len(piece)
+                yield piece
+            watch.begin()
+
+        length = check_length(headers, self._edge.view.snapshot.settings.server.limits.max_upload_bytes)
+        return wire.Request("POST", target, watched(), _typed(headers), length=length)
+
+    async def _request(
+        self, target: str, body: bytes, headers: dict[bytes, bytes], trip: Exchange, provider: str
+    ) -> wire.Request:
+        trip.bytes_in = len(body)
         if self._method != "POST":
             return wire.Request(self._method, target)
-        sent = [(b"content-type", headers.get(b"content-type", b"application/json"))]
-        if self._kind == FILE:
-            length = check_length(headers, limit)
-            return wire.Request("POST", target, stream_body(receive, limit), sent, length=length)
-        body = await read_body(receive, headers, 1024 * 1024)
         if not self._on_id:
             await self._check_batch(body, _caller(trip), provider)
-        return wire.Request("POST", target, body, sent)
+        return wire.Request("POST", target, body, _typed(headers))
 
     async def _check_batch(self, body: bytes, caller: Caller, provider: str) -> None:
         """A batch reads a file, which must be the caller's, and may name any model, so its key must cover all."""
@@ -118,7 +130,8 @@ class ObjectCalls:
         if self._method == "GET" and not self._on_id:
             return await self._only_own(parsed, provider, caller)
         if self._method == "DELETE":
-            await self._objects.forget(self._kind, str(parsed.get("id")), provider)
+            if parsed.get("deleted") is not False:
+                await self._objects.forget(self._kind, str(parsed.get("id")), provider)
         else:
             await self._remember(parsed, provider, caller)
         return body
@@ -136,6 +149,10 @@ class ObjectCalls:
         for name in ("output_file_id", "error_file_id"):
             if isinstance(file_id := parsed.get(name), str):
                 await self._objects.remember(FILE, file_id, provider, caller)
+
+
+def _typed(headers: dict[bytes, bytes]) -> wire.Headers:
+    return [(b"content-type", headers.get(b"content-type", b"application/json"))]
 
 
 def _id(value: object) -> str | None:

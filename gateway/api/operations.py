@@ -1,36 +1,41 @@
 """Health, metrics and administration, on the admin port: nothing here is on the path of a call.
 
-Health and metrics need no key. Everything else asks for one whose role may do it; `_MAY` is the whole table, and what
-is not in it nobody may.
+Health and metrics need no key. Everything else asks for one whose role may do it; `MAY` is the whole table, and what
+is not in it nobody may. What is asked and answered stands in `openapi.py`.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 import orjson
+import structlog
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
 
 from gateway import __version__, access
+from gateway.api.openapi import NewKey, Rotation, document
 from gateway.dialects.openai import error_body
-from gateway.errors import Forbidden, GatewayError, InvalidRequest, NotFound, TooLarge
-from gateway.model.caller import Caller, Role
+from gateway.errors import Forbidden, GatewayError, InvalidRequest, MethodNotAllowed, NotFound, TooLarge
+from gateway.model.caller import Caller
 from gateway.runtime import Runtime, tell_supervisor
 from gateway.store.listing import describe
-from gateway.store.spec import KeySpec, parse_duration, parse_expiry
+from gateway.store.spec import parse_duration
 from gateway.telemetry.exposition import Exposition
 from gateway.telemetry.metrics import TABLE
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-_MAY: dict[str, frozenset[str]] = {
+_log = structlog.get_logger("gateway.admin")
+
+MAY: dict[str, frozenset[str]] = {
     "keys:read": frozenset({"admin", "auditor"}),
     "keys:write": frozenset({"admin"}),
     "config:read": frozenset({"admin", "auditor", "developer", "prompt-author", "finance"}),
@@ -48,13 +53,15 @@ class Operations:
         self._runtime = runtime
         self._clock = clock
         self._exposition = Exposition(runtime.process.run_dir, TABLE)
+        self._document = orjson.dumps(document(MAY, __version__))
 
-    def app(self) -> Starlette:
-        """The admin port's application."""
-        routes = [
+    def app(self, pages: Sequence[BaseRoute] = ()) -> Starlette:
+        """The admin port's application; `pages` are the console's routes."""
+        routes: list[BaseRoute] = [
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
             Route("/metrics", self.metrics),
+            Route("/openapi.json", self._may("config:read", self.openapi), methods=["GET"]),
             Route("/admin/v1/keys", self._may("keys:read", self.list_keys), methods=["GET"]),
             Route("/admin/v1/keys", self._may("keys:write", self.create_key), methods=["POST"]),
             Route("/admin/v1/keys/{id}/rotate", self._may("keys:write", self.rotate_key), methods=["POST"]),
@@ -63,12 +70,13 @@ class Operations:
             Route("/admin/v1/providers", self._may("config:read", self.providers), methods=["GET"]),
             Route("/admin/v1/reload", self._may("config:read", self.reload_state), methods=["GET"]),
             Route("/admin/v1/reload", self._may("config:reload", self.reload), methods=["POST"]),
+            *pages,
         ]
-        handlers: Any = {GatewayError: _error, 404: _not_found, 405: _not_found}
+        handlers: Any = {GatewayError: _error, 404: _not_found, 405: _wrong_method, Exception: _unexpected}
         return Starlette(routes=routes, exception_handlers=handlers)
 
     def _may(self, permission: str, handler: Handler) -> Handler:
-        allowed = _MAY[permission]
+        allowed = MAY[permission]
 
         async def checked(request: Request) -> Response:
             caller = self.caller(request)
@@ -112,6 +120,10 @@ class Operations:
 
     # Administration
 
+    async def openapi(self, request: Request) -> Response:
+        """The OpenAPI document of this port."""
+        return Response(self._document, media_type="application/json")
+
     async def list_keys(self, request: Request) -> Response:
         """All keys, or a team's; never their secrets."""
         records = await run_in_threadpool(self._runtime.keystore.list, request.query_params.get("team"))
@@ -120,13 +132,13 @@ class Operations:
 
     async def create_key(self, request: Request) -> Response:
         """Make a key. Its text is in this reply and nowhere else."""
-        spec = (await _body(request, _NewKey)).spec(self._runtime.keystore.now())
+        spec = (await _body(request, NewKey)).spec(self._runtime.keystore.now())
         record, text = await run_in_threadpool(self._runtime.keystore.create, spec)
         return _json({**describe(record, self._runtime.keystore.now()), "key": text}, 201)
 
     async def rotate_key(self, request: Request) -> Response:
         """A new secret; the old one goes on for `overlap`."""
-        overlap_s = parse_duration((await _body(request, _Rotation)).overlap, "overlap")
+        overlap_s = parse_duration((await _body(request, Rotation)).overlap, "overlap")
         record, text = await run_in_threadpool(self._runtime.keystore.rotate, request.path_params["id"], overlap_s)
         return _json({**describe(record, self._runtime.keystore.now()), "key": text})
 
@@ -173,45 +185,13 @@ class Operations:
         }
 
 
-class _NewKey(msgspec.Struct, forbid_unknown_fields=True):
-    """What may be said of a new key; what is not listed here nobody may set."""
-
-    team: str
-    project: str = "default"
-    name: str = ""
-    role: Role = "developer"
-    models: frozenset[str] | None = None
-    agents: frozenset[str] | None = None
-    budget: str | None = None
-    rpm: int | None = None
-    tpm: int | None = None
-    expires: str | None = None
-
-    def spec(self, now: int) -> KeySpec:
-        expires_at = parse_expiry(self.expires, now) if self.expires is not None else None
-        return KeySpec(
-            self.team,
-            self.project,
-            self.name,
-            self.role,
-            self.models,
-            self.agents,
-            self.budget,
-            self.rpm,
-            self.tpm,
-            expires_at,
-        )
-
-
-class _Rotation(msgspec.Struct, forbid_unknown_fields=True):
-    overlap: str = "24h"
-
-
 async def _body(request: Request, shape: type[_T]) -> _T:
     """The body as `shape`. Raises `InvalidRequest` that says which field is wrong, and how."""
-    raw = await request.body()
-    if len(raw) > MAX_BODY:
-        raise TooLarge(f"The body is larger than {MAX_BODY} bytes, the limit of this endpoint.")
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > MAX_BODY:
+            raise TooLarge(f"The body is larger than {MAX_BODY} bytes, the limit of this endpoint.")
     try:
         return msgspec.json.decode(raw or b"{}", type=shape)
     except msgspec.ValidationError as error:
@@ -226,8 +206,23 @@ def _json(value: object, status: int = 200) -> Response:
 
 def _error(request: Request, error: GatewayError) -> Response:
     body = error_body(error.message, error.type, error.param, error.code)
-    return Response(body, error.status, media_type="application/json")
+    headers = {} if error.retry_after_s is None else {"retry-after": str(error.retry_after_s)}
+    return Response(body, error.status, headers, media_type="application/json")
 
 
 def _not_found(request: Request, error: Exception) -> Response:
     return _error(request, NotFound(f"{request.method} {request.url.path} does not exist on the admin port."))
+
+
+def _wrong_method(request: Request, error: HTTPException) -> Response:
+    # Starlette names the methods of the first route of this path only
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL]
+    allowed = ", ".join(sorted({method for route in routes for method in route.methods}))
+    reply = _error(request, MethodNotAllowed(f"{request.method} is not possible here; use {allowed}."))
+    reply.headers["allow"] = allowed
+    return reply
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    _log.error("unexpected", path=request.url.path, exc_info=error)
+    return _error(request, GatewayError("The gateway failed; the log of this moment says why."))

@@ -14,13 +14,13 @@ from gateway.api.asgi import Scope
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def client_address(scope: Scope, headers: dict[bytes, bytes], trusted: Sequence[Network]) -> str:
+def client_address(scope: Scope, trusted: Sequence[Network]) -> str:
     """The client's address as text; empty where the server does not say."""
     peer = scope.get("client")
     address: str = peer[0] if peer else ""
     if not trusted or not _is_trusted(address, trusted):
         return address
-    for entry in reversed(headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")):
+    for entry in reversed(_forwarded(scope).decode("latin-1").split(",")):
         found = _address(entry.strip())
         if found is None:
             break
@@ -28,6 +28,11 @@ def client_address(scope: Scope, headers: dict[bytes, bytes], trusted: Sequence[
         if not _is_trusted(address, trusted):
             break
     return address
+
+
+def _forwarded(scope: Scope) -> bytes:
+    """X-Forwarded-For: several headers are one list, in their order, since a proxy may add one of its own."""
+    return b",".join([value for name, value in scope["headers"] if name == b"x-forwarded-for"])
 
 
 def _address(entry: str) -> str | None:
@@ -47,4 +52,6 @@ def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return False
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped  # how a socket for both families names an IPv4 peer
     return any(ip in network for network in trusted)

@@ -92,16 +92,20 @@ async def _send_provider_error(relay: Relay, send: Send) -> None:
         trip.status, trip.code = 502, "upstream_rejected_credentials"
         message = "The provider refused the gateway's own credentials; whoever runs the gateway has to mend that."
         body = openai.error_body(message, "upstream_error", None, trip.code)
+    elif status < 400:
+        trip.status = 502
+        message = f"The provider answered with status {status}, which no API should."
+        body = openai.error_body(message, "upstream_error", None, "provider_error")
     elif not openai.is_error(body):
         message = f"The provider answered with status {status}."
         body = openai.error_body(message, "upstream_error", None, "provider_error")
     await _send_whole(trip, send, body, JSON, _passed(opened))
 
 
-async def send_error(trip: Exchange, error: GatewayError, send: Send) -> None:
+async def send_error(trip: Exchange, error: GatewayError, send: Send, extra: Headers | None = None) -> None:
     """An error of the gateway, in OpenAI's shape."""
     body = openai.error_body(error.message, error.type, error.param, error.code)
-    extra: Headers = []
+    extra = list(extra or ())
     if error.retry_after_s is not None:
         extra.append((b"retry-after", b"%d" % error.retry_after_s))
     if error.status == 401:

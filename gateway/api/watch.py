@@ -29,7 +29,8 @@ class ClientWatch:
 
     def begin(self) -> None:
         """From now on nobody else receives."""
-        self._sweep.add(self)
+        if self._task is not None:
+            self._sweep.add(self)
 
     def check(self, now: float) -> None:
         """See `sweep.Watched`."""

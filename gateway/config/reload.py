@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,14 @@ from gateway.config.snapshot import Snapshot
 from gateway.errors import ConfigError, Fault
 
 WATCH_S = 0.5
+SETTLE_NS = 100_000_000
+SETTLE_AT_MOST_NS = 2_000_000_000
+"""A file that is written all the time is read after so long anyway."""
+RECENT_NS = 60_000_000_000
+"""More than a start takes."""
+
+Stamps = dict[Path, tuple[int, int, int] | None]
+"""Time of change in nanoseconds, size, inode; None for a file that is not there."""
 
 _log = structlog.get_logger("gateway.config")
 
@@ -52,13 +61,15 @@ class Reloader:
         self._watched = watched
         self._on_outcome = on_outcome
         self._turn = asyncio.Lock()
-        self._seen = _stamps(watched(current))
+        # what was written a moment ago may have been written after it was read: the first look reads it again
+        recent = time.time_ns() - RECENT_NS
+        self._seen: Stamps = {path: one for path, one in _stamps(watched(current)).items() if one and one[0] < recent}
         self.state = ReloadState(datetime.now(UTC), "ok")
 
     async def reload(self) -> ReloadState:
         """Read the files now. Whatever is wrong with them, the view in force stays."""
         async with self._turn:
-            self._seen = await asyncio.to_thread(_stamps, self._watched(self._current))
+            self._seen = await self._settled()
             try:
                 snapshot = await asyncio.to_thread(self._read)
                 outcome: Outcome = "unchanged"
@@ -69,9 +80,22 @@ class Reloader:
                 faults: tuple[Fault, ...] = ()
             except ConfigError as error:
                 outcome, faults = "failed", tuple(error.faults)
+            except Exception as error:  # a fault of ours must not end the watching, nor pass unseen
+                _log.exception("config_reload_broke")
+                outcome, faults = "failed", (Fault("configuration", None, f"cannot be taken up: {error!r}"),)
             self.state = ReloadState(datetime.now(UTC), outcome, faults)
             self._tell()
             return self.state
+
+    async def _settled(self) -> Stamps:
+        """The files' stamps, once nobody has written for a moment: half a file can be a valid one that serves less."""
+        ends = time.time_ns() + SETTLE_AT_MOST_NS
+        while True:
+            stamps = await asyncio.to_thread(_stamps, self._watched(self._current))
+            now = time.time_ns()
+            if now > ends or not any(now - SETTLE_NS < stamp[0] <= now for stamp in stamps.values() if stamp):
+                return stamps
+            await asyncio.sleep(SETTLE_NS / 1e9)
 
     def _tell(self) -> None:
         self._on_outcome(self.state.outcome)
@@ -90,7 +114,7 @@ class Reloader:
                 await self.reload()
 
 
-def _stamps(paths: list[Path]) -> dict[Path, tuple[int, int, int] | None]:
+def _stamps(paths: list[Path]) -> Stamps:
     return {path: _stamp(path) for path in paths}
 
 

@@ -7,7 +7,8 @@ as they stand in the file's place (`${NAME}` filled in, then hashed), never read
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -25,6 +26,8 @@ class Snapshot:
     routes: Routes
     digest: str
     warnings: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the files that providers name, by provider: a script that changed is another script."""
 
 
 def build(settings: Settings, warnings: list[str]) -> Snapshot:

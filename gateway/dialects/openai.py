@@ -4,12 +4,14 @@ Source: https://platform.openai.com/docs/api-reference/chat. Replies are decoded
 fields that the gateway does not know without building them: 0.4 us a chunk.
 
 A stream is complete when a finish reason came for every choice and its body ended cleanly, `[DONE]` or not: several
-compatible servers never send it.
+compatible servers never send it. `[DONE]` without a finish reason is held back, since clients stop reading there: what
+comes in its place is an error.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, TypeVar
 
 import msgspec
 import orjson
@@ -27,6 +29,12 @@ _STOPS: dict[str, StopReason] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
+
+
+_DECIDING = ("model", "stream", "stream_options")
+"""Members that decide who answers and what is counted: none of them may stand in a body twice."""
+
+_T = TypeVar("_T")
 
 
 # Requests
@@ -50,17 +58,22 @@ def read_request(body: bytes, default_model: str | None = None) -> ChatRequest:
     model = parsed.get("model", default_model)
     if not isinstance(model, str):
         raise _wrong("model", model, "a string: the name of a model, see GET /v1/models")
+    check_model_name(model)
+    stream = parsed.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise _wrong("stream", stream, "true or false")
+    plain = jsonedit.check_unique(body, _DECIDING)
+    return ChatRequest(model, bool(stream), _asks_usage(parsed), parsed, body, plain)
+
+
+def check_model_name(model: str) -> None:
+    """Raise `InvalidRequest` for what cannot be the name of a model."""
     if not model or len(model) > 200 or not model.isprintable():
         raise InvalidRequest(
             "`model` must be 1 to 200 printable characters: the name of a model, see GET /v1/models.",
             code="invalid_value",
             param="model",
         )
-    stream = parsed.get("stream")
-    if stream is not None and not isinstance(stream, bool):
-        raise _wrong("stream", stream, "true or false")
-    plain = jsonedit.check_unique(body, ("model",))
-    return ChatRequest(model, bool(stream), _asks_usage(parsed), parsed, body, plain)
 
 
 def _asks_usage(parsed: dict[str, Any]) -> bool:
@@ -105,9 +118,12 @@ def _where(error: orjson.JSONDecodeError) -> str:
 
 
 def write_request(request: ChatRequest, model: str, *, add_usage: bool) -> bytes:
-    """The body for the provider: `model` as it calls it, usage asked for if `add_usage`, the rest untouched."""
+    """The body for the provider: `model` as it calls it, usage asked for if `add_usage`, the rest untouched.
+
+    A default model is spelled out: the provider's own default may be another one, which nobody has allowed.
+    """
     replace: dict[str, bytes] = {}
-    if model != request.model:
+    if model != request.model or "model" not in request.parsed:
         replace["model"] = orjson.dumps(model)
     if add_usage:
         options = request.parsed.get("stream_options") or {}
@@ -148,8 +164,12 @@ class _Call(msgspec.Struct):
     function: _Function | None = None
 
 
+class _Part(msgspec.Struct):
+    text: str | None = None
+
+
 class _Delta(msgspec.Struct):
-    content: str | None = None
+    content: str | list[_Part] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     tool_calls: list[_Call] | None = None
@@ -177,16 +197,69 @@ class _Reply(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Reply).decode
 
 
-def _usage(found: _Usage) -> Usage:
+def _read_reply(body: bytes) -> _Reply:
+    """`body` as far as it can be understood. Raises `ValueError` if it is neither a JSON object nor an array."""
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return _read_leniently(body)
+
+
+def _read_leniently(body: bytes) -> _Reply:
+    """A reply of an unusual shape, or with what Python's encoder writes though JSON has it not: NaN, half a surrogate.
+
+    What it used is read whatever else is odd in it: an answer must not be free because of a field.
+    """
+    try:
+        whole = json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if isinstance(whole, list):
+        return _Reply()
+    if not isinstance(whole, dict):
+        raise ValueError("neither an object nor an array")
+    model, listed, error = whole.get("model"), whole.get("choices"), whole.get("error")
+    return _Reply(
+        model if isinstance(model, str) else None,
+        [_any_choice(one) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else None,
+        _converted(whole.get("usage"), _Usage),
+        (_converted(error, _Problem) or _Problem(error if isinstance(error, str) else None)) if error else None,
+    )
+
+
+def _any_choice(found: dict[str, Any]) -> _Choice:
+    reason = found.get("finish_reason")
+    return _converted(found, _Choice) or _Choice(finish_reason=reason if isinstance(reason, str) else None)
+
+
+def _converted(value: object, kind: type[_T]) -> _T | None:
+    try:
+        return msgspec.convert(value, kind, strict=False) if value is not None else None
+    except msgspec.ValidationError:
+        return None
+
+
+def _usage(found: _Usage) -> Usage | None:
+    """None where no count is in it: an empty object is no report, an explicit zero is one."""
     into = found.prompt_tokens_details or found.input_tokens_details or _Details()
     out = found.completion_tokens_details or _Details()
     given = found.prompt_tokens if found.prompt_tokens is not None else found.input_tokens
     made = found.completion_tokens if found.completion_tokens is not None else found.output_tokens
     if given is None:
         given = found.total_tokens
+    if given is None and made is None:
+        return None
     return Usage(
-        given or 0, made or 0, into.cached_tokens or 0, into.cache_write_tokens or 0, out.reasoning_tokens or 0
+        _count(given),
+        _count(made),
+        _count(into.cached_tokens),
+        _count(into.cache_write_tokens),
+        _count(out.reasoning_tokens),
     )
+
+
+def _count(found: int | None) -> int:
+    return max(0, found or 0)  # counters never go down, whatever a provider says
 
 
 def _choice_events(choice: _Choice, raw: bytes) -> list[Event]:
@@ -195,7 +268,7 @@ def _choice_events(choice: _Choice, raw: bytes) -> list[Event]:
     delta = choice.delta or choice.message
     text = choice.text
     if delta is not None:
-        text = delta.content or delta.refusal or delta.reasoning_content
+        text = _delta_text(delta)
     if text:
         events.append(TextDelta(text, choice.index, raw))
         raw = b""
@@ -210,6 +283,15 @@ def _choice_events(choice: _Choice, raw: bytes) -> list[Event]:
     return events
 
 
+def _delta_text(delta: _Delta) -> str:
+    content = delta.content
+    if isinstance(content, list):
+        content = "".join(part.text or "" for part in content)
+    if delta.refusal or delta.reasoning_content:
+        return (delta.reasoning_content or "") + (content or "") + (delta.refusal or "")
+    return content or ""
+
+
 class StreamDecoder:
     """A streamed reply: `feed` bytes cut anywhere, get events whose `raw` together are those bytes.
 
@@ -221,32 +303,41 @@ class StreamDecoder:
         self._splitter = sse.Splitter()
         self._model = ""
         self._open: set[int] = set()
-        self._stopped = False
-        self._done = False
+        self._stopped: set[int] = set()
+        self._failed = False
+        self._cut = False
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes. Raises `BrokenReply` where it cannot be a stream."""
         events: list[Event] = []
         for raw in self._splitter.feed(data):
-            body = sse.payload(raw)
-            if body is None or body == b"[DONE]":
-                self._done = self._done or body is not None
-                events.append(Passed(raw))
-            else:
-                self._read(body, raw, events)
+            self._take(sse.payload(raw), raw, events)
         return events
 
-    def _read(self, body: bytes, raw: bytes, events: list[Event]) -> None:
-        try:
-            reply = _decode(body)
-        except msgspec.DecodeError:
-            events.append(Passed(raw))  # not ours to judge: it goes on as it came
-            return
+    def _take(self, body: bytes | None, raw: bytes, events: list[Event]) -> None:
+        """One event, whose data is `body`."""
+        if body is None:
+            events.append(Passed(raw))
+        elif body == b"[DONE]":
+            self._cut = self._cut or not self._is_complete
+            if not self._cut:
+                events.append(Passed(raw))
+        else:
+            try:
+                reply = _read_reply(body)
+            except ValueError:
+                events.append(Passed(raw))  # not ours to judge: it goes on as it came
+                return
+            self._read(reply, raw, events)
+
+    def _read(self, reply: _Reply, raw: bytes, events: list[Event]) -> None:
         if reply.error is not None:
+            self._failed = True
             events.append(Failed(reply.error.message or "The provider reported an error.", raw))
             return
-        if reply.usage is not None and not reply.choices:
-            events.append(UsageReport(_usage(reply.usage), True, raw))
+        usage = _usage(reply.usage) if reply.usage is not None else None
+        if usage is not None and not reply.choices:
+            events.append(UsageReport(usage, True, raw))
             return
         before = len(events)
         if reply.model and reply.model != self._model:
@@ -257,26 +348,43 @@ class StreamDecoder:
             events += _choice_events(choice, raw)
             raw = raw if len(events) == before else b""
             self._track(choice)
-        if reply.usage is not None:
-            events.append(UsageReport(_usage(reply.usage), False, raw))
+        if usage is not None:
+            events.append(UsageReport(usage, False, raw))
         elif len(events) == before:
             events.append(Passed(raw))
 
     def _track(self, choice: _Choice) -> None:
-        if choice.finish_reason is None:
-            self._open.add(choice.index)
-        else:
-            self._stopped = True
+        if choice.finish_reason is not None:
+            self._stopped.add(choice.index)
             self._open.discard(choice.index)
+        elif choice.index not in self._stopped:  # some servers send a last chunk of filter results after the reason
+            self._open.add(choice.index)
+
+    @property
+    def _is_complete(self) -> bool:
+        return not self._answers or self._failed or bool(self._stopped and not self._open)
 
     def close(self) -> list[Event]:
         """The body ended cleanly. Raises `BrokenReply` if the answer had not."""
+        events: list[Event] = []
         rest = self._splitter.close()
-        if rest.strip():
-            raise BrokenReply("The provider's stream ended inside an event.", code="upstream_truncated")
-        if self._answers and not self._done and (self._open or not self._stopped):
+        if rest:
+            self._take_rest(rest, events)
+        if self._cut or not self._is_complete:
             raise BrokenReply("The provider's stream ended before its answer did.", code="upstream_truncated")
-        return [Passed(rest)] if rest else []
+        return events
+
+    def _take_rest(self, rest: bytes, events: list[Event]) -> None:
+        """A last event without its empty line, which clients read all the same, if it is whole."""
+        body = sse.payload(rest)
+        if body is not None and body != b"[DONE]":
+            try:
+                _read_reply(body)
+            except ValueError:
+                body = None
+        if body is None and rest.strip() and not rest.startswith(b":"):
+            raise BrokenReply("The provider's stream ended inside an event.", code="upstream_truncated")
+        self._take(body, rest, events)
 
 
 class UnaryDecoder:
@@ -294,32 +402,15 @@ class UnaryDecoder:
         """All events. Raises `BrokenReply` where the body is not the JSON object that it should be."""
         body = b"".join(self._pieces)
         try:
-            reply = _decode(body)
-        except msgspec.ValidationError:
-            _object_or_broken(body)
-            return [Passed(body)]
-        except msgspec.DecodeError:
-            raise _not_json() from None
+            reply = _read_reply(body)
+        except ValueError:
+            raise BrokenReply("The provider's reply is not valid JSON.", code="upstream_invalid_json") from None
         events: list[Event] = [Start(reply.model or "", body)]
         for choice in reply.choices or ():
             events += _choice_events(choice, b"")
-        if reply.usage is not None:
-            events.append(UsageReport(_usage(reply.usage)))
+        if reply.usage is not None and (usage := _usage(reply.usage)) is not None:
+            events.append(UsageReport(usage))
         return events
-
-
-def _object_or_broken(body: bytes) -> None:
-    """Valid JSON of another shape goes on as it came; anything else is broken."""
-    try:
-        whole = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise _not_json() from None
-    if not isinstance(whole, dict | list):
-        raise _not_json()
-
-
-def _not_json() -> BrokenReply:
-    return BrokenReply("The provider's reply is not valid JSON.", code="upstream_invalid_json")
 
 
 # Errors

@@ -14,7 +14,8 @@ from gateway.errors import BrokenReply
 MAX_EVENT = 4 * 1024 * 1024
 """Bytes of one event, far above any that a provider sends, images in parts included."""
 
-_BLANK = re.compile(rb"(?:\r\n|\n|\r)(?:\r\n|\n|\r)")
+# atomic, or CR LF, one line end, would also match as an empty line between two: CR, then LF
+_BLANK = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE = re.compile(rb"\r\n|\n|\r")
 
 

@@ -18,8 +18,13 @@ import tiktoken
 
 PER_MESSAGE = 3
 PER_ANSWER = 3
+PIECE = 16 * 1024
+"""Characters encoded at once. A cut may cost a token; without it a long run of one letter would take minutes."""
 IMAGE = 85
 """Tokens of an image of low detail (https://platform.openai.com/docs/guides/images-vision); detail is not decoded."""
+
+_DEEP = 32
+"""Levels of a request that are looked at; it may be nested far deeper than Python can recurse."""
 
 _OLD = ("gpt-4-", "gpt-3.5", "gpt-35", "text-embedding-", "text-davinci")
 RANKS = Path(__file__).parent / "ranks"
@@ -38,7 +43,10 @@ def encoding_for(model: str) -> tiktoken.Encoding:
 
 def count_text(model: str, text: str) -> int:
     """Tokens of `text`. Special tokens in it count as the plain text that they are here."""
-    return len(encoding_for(model).encode_ordinary(text))
+    encode = encoding_for(model).encode_ordinary
+    if len(text) <= PIECE:
+        return len(encode(text))
+    return sum(len(encode(text[at : at + PIECE])) for at in range(0, len(text), PIECE))
 
 
 def count_request(model: str, parsed: dict[str, Any]) -> int:
@@ -65,6 +73,8 @@ def _inputs(parsed: dict[str, Any]) -> Iterator[str | int]:
 def _walk(value: object, depth: int) -> Iterator[str | int]:
     if isinstance(value, str):
         yield value
+    elif depth > _DEEP:
+        return
     elif isinstance(value, dict):
         if value.get("type") in ("image_url", "input_image"):
             yield IMAGE
@@ -75,6 +85,6 @@ def _walk(value: object, depth: int) -> Iterator[str | int]:
     elif isinstance(value, list):
         if value and all(type(item) is int for item in value):
             yield len(value)  # token ids: embeddings and completions take them in place of text
-        elif depth < 32:
+        else:
             for inner in value:
                 yield from _walk(inner, depth + 1)

@@ -31,8 +31,10 @@ class OpenAI:
 
     def classify(self, status: int) -> Outcome:
         """See `base.Provider`. Source: https://platform.openai.com/docs/guides/error-codes."""
-        if status < 400:
+        if 200 <= status < 300:
             return "ok"
+        if status < 400:
+            return "failed"  # an API does not redirect, and a body must not follow to wherever it is told to go
         if status in (401, 403):
             return "credentials"
         if status == 429:

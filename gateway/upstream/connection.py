@@ -8,19 +8,24 @@ answer.
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncIterator, Callable
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 import httptools
 
-from gateway.errors import BrokenReply, GatewayError
+from gateway.errors import BrokenReply, GatewayError, InvalidRequest
 from gateway.model.route import Timeouts
 from gateway.upstream.reply import ConnectionReply
 from gateway.upstream.sweep import Sweep
 from gateway.upstream.wire import Headers
 
 MAX_HEAD = 64 * 1024
-"""Bytes of status line and headers, interim replies and trailers included."""
+"""Bytes that may come without bringing any of the body: status line and headers with all interim replies before them,
+one chunk's extension, trailers. It is looked at once a read, so one read more may be held."""
+
+TLS_READ_LIMIT = 16 * 1024
+"""Bytes of ciphertext after which a paused TLS connection stops its socket; the loop's own limit is 256 KiB."""
 
 _SMALL_READ = memoryview(bytearray(8 * 1024))
 _LARGE_READ = memoryview(bytearray(128 * 1024))
@@ -46,10 +51,12 @@ class Connection(asyncio.BufferedProtocol):
         self._parser = httptools.HttpResponseParser(self)
         self._reply: ConnectionReply | None = None
         self._headers: Headers = []
-        self._head_bytes = 0
+        self._unproductive = 0
         self._until_eof = False
+        self._bodiless = False  # an answer to HEAD: it tells of a body that does not come
         self._ended = False  # the parser has seen the whole reply
         self._keep = True
+        self._poll = select.poll()
         self._paused = False
         self._sending: asyncio.Task[None] | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -62,9 +69,18 @@ class Connection(asyncio.BufferedProtocol):
 
     # One exchange
 
-    def begin(self, data: bytes, timeouts: Timeouts, sweep: Sweep) -> ConnectionReply:
+    def is_quiet(self) -> bool:
+        """Whether nothing has come in since the last reply: neither its end nor a byte that nobody asked for.
+
+        The loop would notice too, but only after this connection was given away again, and would then hand those
+        bytes to the next caller as the start of its answer. One system call, 0.3 us.
+        """
+        return self.state == "idle" and not self._poll.poll(0)
+
+    def begin(self, data: bytes, timeouts: Timeouts, sweep: Sweep, *, bodiless: bool = False) -> ConnectionReply:
         """Write `data` (head, and body if it is small enough to be whole) in one piece and await its reply."""
         reply = self._start(timeouts, sweep)
+        self._bodiless = bodiless
         assert self._transport is not None
         self._transport.write(data)
         return reply
@@ -80,7 +96,7 @@ class Connection(asyncio.BufferedProtocol):
     def _start(self, timeouts: Timeouts, sweep: Sweep) -> ConnectionReply:
         self.state = "active"
         self._headers = []
-        self._head_bytes = 0
+        self._unproductive = 0
         self._until_eof = self._ended = False
         self._reply = reply = ConnectionReply(self, self._loop, timeouts, sweep)
         return reply
@@ -94,23 +110,32 @@ class Connection(asyncio.BufferedProtocol):
                     continue
                 sent += len(piece)
                 if length is not None and sent > length:
-                    raise BrokenReply("The request's body is longer than it said.")
+                    raise InvalidRequest("The request's body is longer than it said.")
                 await self._write(piece if length is not None else b"%x\r\n%b\r\n" % (len(piece), piece))
             if length is None:
                 await self._write(b"0\r\n\r\n")
             elif sent != length:
-                raise BrokenReply("The request's body is shorter than it said.")
+                raise InvalidRequest("The request's body is shorter than it said.")
         except GatewayError as error:
             reply.fail(error)
+        except Exception as error:
+            failure = GatewayError("The request's body could not be read to its end.")
+            failure.__cause__ = error
+            reply.fail(failure)
         finally:
             self._sending = None
 
     async def _write(self, data: bytes) -> None:
-        if self._transport is None or self._transport.is_closing():
-            raise BrokenReply("The provider closed the connection while the request was being sent.")
-        self._transport.write(data)
+        # A lost connection says nothing here: `connection_lost` ends this task, and knows whether an answer came first.
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
         if self._writable is not None:
             await self._writable
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether the request is still on its way and the provider takes it: whoever makes the body is awaited."""
+        return self._sending is not None and self._writable is None
 
     # What the reply asks
 
@@ -124,7 +149,8 @@ class Connection(asyncio.BufferedProtocol):
         """Read on."""
         if self._paused and self._transport is not None:
             self._paused = False
-            self._transport.resume_reading()
+            if not self._transport.is_closing():  # uvloop raises here, asyncio does not
+                self._transport.resume_reading()
 
     def release(self, *, reusable: bool) -> None:
         """The exchange is over; only a reply that was read whole leaves a connection that can be used again."""
@@ -141,17 +167,25 @@ class Connection(asyncio.BufferedProtocol):
         if self.state == "closed":
             return
         self.state = "closed"
-        if self._sending is not None:
-            self._sending.cancel()
+        self._stop_sending()
         if self._transport is not None:
             self._transport.abort()
         self._on_gone(self)
+
+    def _stop_sending(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
 
     # What the transport tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BaseProtocol`."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but not by inheritance
+        plain = transport.get_extra_info("socket")
+        if plain is not None:
+            self._poll.register(plain.fileno(), select.POLLIN)
+        if transport.get_extra_info("sslcontext") is not None:
+            cast(_Tls, transport).set_read_buffer_limits(TLS_READ_LIMIT)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """See `asyncio.BufferedProtocol`."""
@@ -164,17 +198,18 @@ class Connection(asyncio.BufferedProtocol):
         if reply is None:
             self.drop()  # nobody asked for this
             return
+        if self._ended or self.state == "closed":
+            self._keep = False  # it comes after the end
+            return
         reply.touched = True
-        if not reply.started:
-            self._head_bytes += nbytes
-            if self._head_bytes > MAX_HEAD:
-                reply.fail(BrokenReply("The provider's reply has too long a head."))
-                return
+        self._unproductive += nbytes
         buffer = _LARGE_READ if reply.whole else _SMALL_READ
         try:
             self._parser.feed_data(buffer[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._break(reply)
+        if self._unproductive > MAX_HEAD and not self._ended:
+            reply.fail(BrokenReply("The provider's reply has too long a head or trailer."))
 
     def _break(self, reply: ConnectionReply) -> None:
         self._keep = False
@@ -191,6 +226,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         was, self.state = self.state, "closed"
+        self._stop_sending()
         reply = self._reply
         if reply is not None and not reply.complete:
             if self._until_eof and exc is None and reply.started:
@@ -238,12 +274,20 @@ class Connection(asyncio.BufferedProtocol):
             raise ValueError("two ideas about where the body ends")
         self._until_eof = not framing and status not in (204, 304)
         self._keep = not self._until_eof and self._parser.should_keep_alive()
+        if framing == [b"transfer-encoding"] and self._parser.get_http_version() != "1.1":
+            self._keep = False  # RFC 9112, 6.1: its framing is to be taken as faulty
+        self._unproductive = 0
         reply.on_head(status, headers)
+        if self._bodiless:
+            self._keep = False
+            self._ended = True
+            reply.on_complete()
 
     def on_body(self, data: bytes) -> None:
         """See httptools."""
         reply = self._reply
         if reply is not None and not self._ended:
+            self._unproductive = 0
             reply.on_body(data)
 
     def on_message_complete(self) -> None:
@@ -252,6 +296,12 @@ class Connection(asyncio.BufferedProtocol):
         if reply is not None and reply.started and not self._ended:
             self._ended = True
             reply.on_complete()
+
+
+class _Tls(Protocol):
+    """What TLS transports offer beyond `asyncio.Transport`, in asyncio and in uvloop."""
+
+    def set_read_buffer_limits(self, high: int) -> None: ...
 
 
 def _is_chunked(headers: Headers) -> bool:

@@ -15,12 +15,16 @@ from typing import Literal, Protocol
 from gateway.errors import BrokenReply, Unreachable, UpstreamTimeout
 from gateway.upstream.connection import Connection
 from gateway.upstream.reply import ConnectionReply
-from gateway.upstream.resolve import Resolver, addresses, system_resolver
+from gateway.upstream.resolve import Resolver, SystemResolver, addresses
 from gateway.upstream.sweep import Sweep
 from gateway.upstream.wire import Headers, Request
 
 IDLE_S = 55.0
 """Seconds a connection may idle: under the 60 s after which load balancers commonly drop it in silence."""
+
+RACE_S = 1.0
+"""Seconds after sending within which a reused connection that ends had been closed before the request came. Later, the
+provider may have worked on it, and to send it again may bill it twice."""
 
 _MAX_HEADS = 256
 
@@ -70,14 +74,14 @@ class Pool:
         observer: Observer,
         *,
         max_connections: int = 0,
-        resolver: Resolver = system_resolver,
+        resolver: Resolver | None = None,
     ) -> None:
         self._origin = origin
         self._loop = asyncio.get_running_loop()
         self._sweep = sweep
         self._observer = observer
         self._max = max_connections
-        self._resolver = resolver
+        self._resolver = resolver or SystemResolver()
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._dialling = 0
@@ -95,30 +99,40 @@ class Pool:
 
     @property
     def active(self) -> int:
-        """Connections at work."""
-        return len(self._all) - len(self._idle)
+        """Connections at work, or being made."""
+        return len(self._all) - len(self._idle) + self._dialling
 
     async def send(self, request: Request) -> ConnectionReply:
-        """See `wire.Upstream`. Sends again only what a reused connection certainly did not answer."""
+        """See `wire.Upstream`. Sends again, once, what a reused connection certainly did not answer."""
         head = self._head(request)
-        while True:
-            reused = bool(self._idle)
-            connection = self._idle.pop() if reused else await self._dial(request)
+        if (connection := self._take_idle()) is not None:
             reply = self._begin(connection, head, request)
             try:
                 await reply.head()
+                return reply
             except BrokenReply:
                 # A provider may close an idle connection just as we write. Nothing came back, so it did not take it.
-                if not reused or reply.touched or not isinstance(request.body, bytes | None):
+                if reply.touched or reply.age_s > RACE_S or not isinstance(request.body, bytes | None):
                     raise
-                self._observer.retried()
-            else:
-                return reply
+            self._observer.retried()
+        reply = self._begin(await self._dial(request), head, request)
+        await reply.head()
+        return reply
+
+    def _take_idle(self) -> Connection | None:
+        """The connection that idles for the shortest time, dropping those in which something came in meanwhile."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_quiet():
+                return connection
+            connection.drop()
+        return None
 
     def _begin(self, connection: Connection, head: bytes, request: Request) -> ConnectionReply:
         body = request.body
         if body is None:
-            return connection.begin(head + b"\r\n", request.timeouts, self._sweep)
+            bodiless = request.method == "HEAD"
+            return connection.begin(head + b"\r\n", request.timeouts, self._sweep, bodiless=bodiless)
         if isinstance(body, bytes):
             data = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
             return connection.begin(data, request.timeouts, self._sweep)
@@ -148,8 +162,6 @@ class Pool:
         return f"{method} {path} HTTP/1.1\r\n".encode() + encode(fixed)
 
     async def _dial(self, request: Request) -> Connection:
-        if self._closed:
-            raise Unreachable("The provider was taken out of the configuration.")
         if self._max and len(self._all) + self._dialling >= self._max:
             raise Unreachable(
                 f"All {self._max} connections to the provider are in use; raise its `max_connections`.",
@@ -195,8 +207,10 @@ class Pool:
             except OSError as error:
                 failure = error
             else:
-                self._all.add(connection)
-                return connection
+                if connection.state == "idle":
+                    self._all.add(connection)
+                    return connection
+                failure = ConnectionResetError("closed, or spoken to, before anything was asked")
         assert failure is not None
         raise failure
 
@@ -218,7 +232,10 @@ class Pool:
             self._idle[0].drop()
 
     async def aclose(self) -> None:
-        """See `wire.Upstream`. Idle connections close now, the others when their exchange ends."""
+        """See `wire.Upstream`. Idle connections close now, the others when their exchange ends.
+
+        A call that began before a reload took this provider out may still dial; its connection is not kept.
+        """
         self._closed = True
         self._sweep.discard(self)
         for connection in list(self._idle):

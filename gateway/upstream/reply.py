@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 HIGH_WATER = 8 * 1024
 """Bytes held before the socket is paused: small, because every slow stream may hold as much, and one read more."""
 
+MANY = 128
+"""Pieces held before the socket is paused: a piece costs some 50 bytes beside its own, so tiny chunks weigh more."""
+
 
 class ConnectionReply:
     """Implements `wire.Reply` over one `Connection`."""
@@ -93,18 +96,22 @@ class ConnectionReply:
             if self.held > self._limit:
                 self.fail(too_long(self._limit))
         else:
-            if self.held > HIGH_WATER and self._connection is not None:
+            if (self.held > HIGH_WATER or len(self._chunks) > MANY) and self._connection is not None:
                 self._connection.pause()
             self._wake()
 
     def on_complete(self) -> None:
         """The body ended as its framing said it would."""
-        self.complete = True
-        self._wake()
+        if self._error is None:  # else it was too long, and its last bytes came with those that made it so
+            self.complete = True
+            self._wake()
 
     def fail(self, error: GatewayError) -> None:
-        """Wake the reader with `error`, and drop the connection: its state is no longer known."""
-        if self._error is None and not (self.complete and self._connection is None):
+        """Wake the reader with `error`, and drop the connection: its state is no longer known.
+
+        A reply that is already here whole stays good.
+        """
+        if self._error is None and not self.complete:
             self._error = error
             self._wake()
             self._drop()
@@ -126,7 +133,7 @@ class ConnectionReply:
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or thrown away: nobody will read this
             self._drop()
             raise
         finally:
@@ -173,8 +180,8 @@ class ConnectionReply:
             return await self._read_all_inflated(limit)
         self.whole, self._limit = True, limit
         if self.held > limit:
-            self.fail(too_long(limit))
-        elif self._connection is not None:
+            raise self._refuse(limit)
+        if self._connection is not None:
             self._connection.resume()
         while not self.complete:
             if self._error is not None:
@@ -187,10 +194,18 @@ class ConnectionReply:
         while data := await self.read():
             whole += data
             if len(whole) > limit:
-                error = too_long(limit)
-                self.fail(error)
-                raise error
+                raise self._refuse(limit)
         return bytes(whole)
+
+    def _refuse(self, limit: int) -> GatewayError:
+        self._error = error = too_long(limit)
+        self._drop()
+        return error
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the request was begun."""
+        return self._loop.time() - self._started
 
     def close(self) -> None:
         """See `wire.Reply`. Only a connection whose reply is complete may serve another."""
@@ -212,7 +227,9 @@ class ConnectionReply:
             self._moved = False
             self._idle_since = now
         elif not self.started:
-            if now - self._started > limits.first_byte:
+            if self._connection is not None and self._connection.is_fed:
+                self._idle_since = now  # the request is not out yet: it is the client that is slow
+            elif now - self._idle_since > limits.first_byte:
                 self.fail(UpstreamTimeout("first_byte", limits.first_byte))
         elif self._waiter is None:
             self._idle_since = now  # nobody waits for the provider: it is the client that is slow

@@ -30,8 +30,12 @@ class PoolTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """See httpx. Errors are renamed into httpx's at this border."""
+        if request.url.scheme not in ("http", "https"):
+            raise httpx.UnsupportedProtocol("Only http:// and https:// are spoken here.", request=request)
         try:
             reply = await self._pool(request.url).send(await _translate(request))
+        except ValueError as error:
+            raise httpx.LocalProtocolError(str(error), request=request) from error
         except UpstreamTimeout as error:
             kind = httpx.ConnectTimeout if error.which == "connect" else httpx.ReadTimeout
             raise kind(error.message, request=request) from error
@@ -80,6 +84,8 @@ class _Body(httpx.AsyncByteStream):
         try:
             while data := await self._reply.read():
                 yield data
+        except UpstreamTimeout as error:
+            raise httpx.ReadTimeout(error.message) from error
         except UpstreamError as error:
             raise httpx.ReadError(error.message) from error
 

@@ -45,8 +45,12 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One that can be measured. `streams` is how many at once it can carry without chunks piling up into one read."""
+    """One that can be measured. `streams` is how many at once it can carry without chunks piling up into one read.
+
+    `proxies` is off for the run without a proxy, which has no process to look at.
+    """
 
     name: str
     start: Callable[[Stage], Running]
     streams: int = 100
+    proxies: bool = True

@@ -9,4 +9,4 @@ def _start(stage: Stage) -> Running:
     return Running("direct", stage.upstream_port, child=None)
 
 
-DIRECT = Peer("direct", _start)
+DIRECT = Peer("direct", _start, proxies=False)

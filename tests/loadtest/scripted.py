@@ -42,15 +42,8 @@ def one_round(
 def _memory(kib: float | None) -> dict[str, Any] | None:
     if kib is None:
         return None
-    return {
-        "idle_mib": 40.0,
-        "after_load_mib": 44.0,
-        "kib_per_drip_stream": kib,
-        "kib_per_unread_stream": kib + 10,
-        "asked": 1000,
-        "opened_drip": 1000,
-        "opened_unread": 1000,
-    }
+    same = {"idle_mib": 40.0, "after_load_mib": 44.0, "asked": 1000, "opened": 1000}
+    return {"slow": {**same, "kib_per_stream": kib}, "unread": {**same, "kib_per_stream": kib + 10}}
 
 
 def rounds() -> dict[str, list[dict[str, Any]]]:

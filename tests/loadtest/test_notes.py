@@ -24,15 +24,15 @@ def test_a_run_without_trouble_has_no_notes() -> None:
 @pytest.mark.parametrize(
     ("changes", "note"),
     [
-        ({"saturation": {"busy": 0.7}}, "p was 70% busy at most when saturated: its rps are those of what drove it"),
+        ({"saturation": {"busy": 0.7}}, "p was held up in 1 of 1 rounds (70% busy): their rps are left out"),
         ({"saturation": {"failed": 1200}}, "p failed 1,200 requests under saturation"),
         (
             {"chunk": {"reads_per_chunk": 0.5}},
             "chunks of p arrived several at a time: its cost per chunk is too low",
         ),
         ({"chunk": {"failed": 3}}, "p failed 3 streams"),
-        ({"memory": {"opened_drip": 100}}, "p opened 100 of 1,000 drip streams"),
-        ({"memory": {"opened_unread": 0}}, "p opened 0 of 1,000 unread streams"),
+        ({"memory": {"slow": {"opened": 100, "asked": 1000}}}, "p opened 100 of 1,000 slow streams"),
+        ({"memory": {"unread": {"opened": 0, "asked": 1000}}}, "p opened 0 of 1,000 unread streams"),
     ],
 )
 def test_each_trouble_is_named(changes: dict[str, dict[str, Any]], note: str) -> None:
@@ -48,4 +48,7 @@ def test_requests_that_failed_or_never_ended_are_named_by_their_rate() -> None:
 def test_a_generator_that_was_late_is_named() -> None:
     one = _round()
     one["latency"]["500"].update(lag_p99_ms=5.0)
-    assert notes({"p": [one]}) == ["the generator itself was late at 500 rps beside p: its latencies are too high"]
+    assert notes({"p": [one, _round()], "q": [_round(), _round()]}) == [
+        "the machine was not quiet: in 1 of 4 runs the generator itself sent late (p99 up to 5.0 ms), "
+        "so that added latencies are too high"
+    ]

@@ -91,3 +91,23 @@ def test_the_newest_is_the_latest_full_run_and_a_quick_one_only_where_there_is_n
         report.write(scripted.result(commit=commit, at=scripted.AT + timedelta(days=days)), tmp_path)
     newest = report.newest(tmp_path)
     assert newest is not None and newest["commit"] == "newer"
+
+
+def test_a_figure_within_the_noise_is_no_yardstick() -> None:
+    close = scripted.rounds()
+    close["nginx"] = [scripted.one_round(cpu_us=10, rps=60_000, p99_ms=0.21, memory_kib=16)] * 2
+    result = report.assemble(
+        close, {}, settings=scripted.SETTINGS, machine=scripted.MACHINE, at=scripted.AT, commit="abc", notes=[]
+    )
+    assert "added_p99_ms_at_500" not in result["ratios"]["nginx"]
+    assert "cpu_us_per_request" in result["ratios"]["nginx"]
+
+
+def test_the_rps_of_a_round_in_which_a_peer_was_held_up_are_left_out() -> None:
+    held_up = scripted.rounds()
+    held_up["nginx"][1] = scripted.one_round(cpu_us=20, rps=8_000, p99_ms=0.5, busy=0.4)
+    result = report.assemble(
+        held_up, {}, settings=scripted.SETTINGS, machine=scripted.MACHINE, at=scripted.AT, commit="abc", notes=[]
+    )
+    assert result["peers"]["nginx"]["metrics"]["rps"] == {"median": 60_000, "low": 60_000, "high": 60_000}
+    assert result["ratios"]["nginx"]["rps"]["median"] == pytest.approx(1 / 4)

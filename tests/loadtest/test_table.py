@@ -24,7 +24,7 @@ def test_the_markdown_table_has_a_column_for_each_peer_and_each_ratio() -> None:
     [
         "| CPU per request, us | - | 15.0 | 75.0 | 1,500.0 | 5.00 | 1/20 |",
         "| CPU per SSE chunk, us | - | 3.8 | 18.8 | 375.0 | 5.00 | 1/20 |",
-        "| Requests per second, one worker | 45,000 | 45,000 | 11,250 | 450 | 1/4 | 25.00 |",
+        "| Requests per second, one worker | 45,000 | 45,000 | 11,250 | 450 | 1/4.0 | 25.00 |",
         "| Added p99 at 500 rps, ms | - | 0.10 | 0.50 | 20.00 | 5.00 | 1/40 |",
         "| Memory per slow stream, KiB | - | 16.0 | 30.0 | 50.0 | 1.88 | 0.60 |",
     ],
