@@ -18,6 +18,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 def fault(method: bytes, target: bytes, version: str, headers: Headers) -> str | None:
     """What is wrong with a request's head, as a sentence; None if nothing is."""
+    if version not in ("1.1", "1.0"):
+        return "The request must be HTTP/1.1."
     if not target.startswith(b"/"):
         return "The request target must be a path, such as /v1/chat/completions."
     if not target.isascii() or b"#" in target or b"\\" in target:

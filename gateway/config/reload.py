@@ -24,6 +24,7 @@ WATCH_S = 0.5
 SETTLE_NS = 100_000_000
 SETTLE_AT_MOST_NS = 2_000_000_000
 """A file that is written all the time is read after so long anyway."""
+READINGS = 10
 RECENT_NS = 60_000_000_000
 """More than a start takes."""
 
@@ -69,9 +70,8 @@ class Reloader:
     async def reload(self) -> ReloadState:
         """Read the files now. Whatever is wrong with them, the view in force stays."""
         async with self._turn:
-            self._seen = await self._settled()
             try:
-                snapshot = await asyncio.to_thread(self._read)
+                snapshot = await self._read_settled()
                 outcome: Outcome = "unchanged"
                 if snapshot.digest != self._current.digest:
                     await self._apply(snapshot)
@@ -86,6 +86,24 @@ class Reloader:
             self.state = ReloadState(datetime.now(UTC), outcome, faults)
             self._tell()
             return self.state
+
+    async def _read_settled(self) -> Snapshot:
+        """What the files say; read again if they changed meanwhile. Raises `ConfigError`."""
+        for _ in range(READINGS):
+            self._seen = await self._settled()
+            fault: ConfigError | None = None
+            try:
+                snapshot = await asyncio.to_thread(self._read)
+            except ConfigError as error:
+                fault = error
+            if await asyncio.to_thread(_stamps, list(self._seen)) == self._seen:
+                break
+        if fault is not None:
+            raise fault
+        if empty := [path for path, stamp in self._seen.items() if stamp is not None and stamp[1] == 0]:
+            # valid, and it would take everything away; in truth somebody has just begun to write
+            raise ConfigError([Fault(str(path), None, "the file is empty") for path in empty])
+        return snapshot
 
     async def _settled(self) -> Stamps:
         """The files' stamps, once nobody has written for a moment: half a file can be a valid one that serves less."""

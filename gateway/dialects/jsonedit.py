@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import orjson
@@ -96,28 +97,22 @@ def _trim(body: bytes, at: int) -> int:
     return at
 
 
-def check_unique(body: bytes, names: Iterable[str]) -> bool:
-    """Refuse `body` (a valid JSON object) if one of `names` is there twice at the top level.
+def is_plain(body: bytes, names: Iterable[str]) -> bool:
+    """Whether each of `names` stands in `body` at most once, literally, so that `edit` need not read it through."""
+    if b"\\u00" in body and _ESCAPED_LETTER.search(body) is not None:
+        return False
+    return all(body.count(b'"%b"' % name.encode()) < 2 for name in names)
 
-    Returns whether `body` is plain: each of `names` stands in it at most once, literally, so `edit` need not read it.
-    """
-    wanted = frozenset(names)
-    if _is_plain(body, wanted):
-        return True
+
+def check_unique(body: bytes, names: Collection[str]) -> None:
+    """Refuse `body` (a valid JSON object) if one of `names` is there twice at the top level."""
     seen: set[str] = set()
     for member in members(body):
         if member.key in seen:
             name = member.key
             raise InvalidRequest(f"The body has `{name}` twice; send it once.", code="duplicate_field", param=name)
-        if member.key in wanted:
+        if member.key in names:
             seen.add(member.key)
-    return False
-
-
-def _is_plain(body: bytes, names: Iterable[str]) -> bool:
-    if b"\\u00" in body and _ESCAPED_LETTER.search(body) is not None:
-        return False
-    return all(body.count(b'"%b"' % name.encode()) < 2 for name in names)
 
 
 def edit(
@@ -130,8 +125,8 @@ def edit(
 ) -> bytes:
     """`body` with the values of some members replaced (added in front if absent) and others taken out.
 
-    `parsed` is `body` decoded; the new values are JSON. `plain` is what `check_unique` said of all names in `replace`
-    that `parsed` has.
+    `parsed` is `body` decoded; the new values are JSON. `plain` is what `is_plain` said of all names in `replace` that
+    `parsed` has.
     """
     if not any(name in parsed for name in remove):
         edited = body
@@ -163,14 +158,27 @@ def _insert(body: bytes, name: str, value: bytes) -> bytes:
 
 def _edit_by_reading(body: bytes, replace: Mapping[str, bytes], remove: frozenset[str]) -> bytes:
     found = list(members(body))
-    present = {member.key for member in found} - remove
-    pieces: list[bytes] = []
-    for member in found:
-        if member.key in remove:
-            continue
-        value = replace.get(member.key, body[member.value : member.end])
-        pieces.append(body[member.start : member.value] + value)
-    pieces[:0] = [b'"%b":%b' % (name.encode(), value) for name, value in replace.items() if name not in present]
+    kept = [member for member in found if member.key not in remove]
+    present = {member.key for member in kept}
+    cuts = [(member.value, member.end, replace[member.key]) for member in kept if member.key in replace]
+    cuts += [(start, end, b"") for start, end in _removals(found, kept)]
     brace = body.index(b"{") + 1
-    close = body.rindex(b"}")
-    return body[:brace] + b",".join(pieces) + body[close:]
+    added = [b'"%b":%b' % (name.encode(), value) for name, value in replace.items() if name not in present]
+    pieces = [body[:brace], b",".join(added), b"," if added and kept else b""]
+    at = brace
+    for start, end, value in sorted(cuts):
+        pieces += (body[at:start], value)
+        at = end
+    pieces.append(body[at:])
+    return b"".join(pieces)
+
+
+def _removals(found: list[Member], kept: list[Member]) -> Iterator[tuple[int, int]]:
+    """What to cut so that of `found` only `kept` stay: a member with the comma after it, at the end the one before."""
+    staying = {member.start for member in kept}
+    last = kept[-1] if kept else None
+    for member, following in pairwise(found):
+        if member.start not in staying and last is not None and member.start < last.start:
+            yield member.start, following.start
+    if found and found[-1] is not last:
+        yield (last.end if last is not None else found[0].start), found[-1].end

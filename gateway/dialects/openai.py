@@ -62,7 +62,11 @@ def read_request(body: bytes, default_model: str | None = None) -> ChatRequest:
     stream = parsed.get("stream")
     if stream is not None and not isinstance(stream, bool):
         raise _wrong("stream", stream, "true or false")
-    plain = jsonedit.check_unique(body, _DECIDING)
+    plain = jsonedit.is_plain(body, _DECIDING)
+    # what most clients send is JSON without a space: if it reads back as itself, nothing in it can be there twice;
+    # a name may still stand in it twice, nested, so that does not make it plain
+    if not plain and orjson.dumps(parsed) != body:
+        jsonedit.check_unique(body, _DECIDING)
     return ChatRequest(model, bool(stream), _asks_usage(parsed), parsed, body, plain)
 
 

@@ -1,7 +1,8 @@
 """Token counts of one answer, by kind.
 
 Kinds overlap the way OpenAI's do: `input_tokens` includes cache reads and writes, `output_tokens` includes reasoning.
-A dialect whose counts exclude them adds them up at its border.
+A dialect whose counts exclude them adds them up at its border. `cache_write_tokens` includes writes that are kept for
+an hour; audio and images are parts of input or output, and cached audio is both cached and audio.
 """
 
 from __future__ import annotations
@@ -22,3 +23,10 @@ class Usage(msgspec.Struct, frozen=True):
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     source: Source = "provider"
+    cache_write_1h_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+    cache_read_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    output_image_tokens: int = 0
+    cache_read_image_tokens: int = 0

@@ -81,7 +81,7 @@ def _walk(value: object, depth: int) -> Iterator[str | int]:
         elif value.get("type") not in ("input_audio", "file"):
             for key, inner in value.items():
                 if key not in ("role", "type", "id", "tool_call_id"):
-                    yield from _walk(inner, depth)
+                    yield from _walk(inner, depth + 1)
     elif isinstance(value, list):
         if value and all(type(item) is int for item in value):
             yield len(value)  # token ids: embeddings and completions take them in place of text

@@ -9,6 +9,7 @@ Errors of the database are renamed into ours here, without the statement and its
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -190,10 +191,20 @@ def _file(engine: Engine) -> str | None:
 
 
 def _make_private(file: str) -> None:
-    """Make the folder, and the file with 0600: SQLite gives its WAL the same mode."""
+    """Make the folder, and the file with 0600: SQLite gives its WAL the same mode.
+
+    A file that is there is not opened, because closing any descriptor of a file takes away all of this process's POSIX
+    locks on it, SQLite's included. The next command that ends would then believe that it was the last one, and
+    remove the WAL under the running gateway, which from then on would hear of no revocation.
+    Source: https://www.sqlite.org/howtocorrupt.html, section 2.2.
+    """
     try:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        if not os.path.exists(file):
+            with suppress(FileExistsError):
+                os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        if not os.access(file, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise ConfigError([Fault(file, None, f"the database cannot be made: {error.strerror}")]) from error
 

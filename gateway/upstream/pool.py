@@ -168,7 +168,7 @@ class Pool:
                 code="upstream_busy",
             )
         self._dialling += 1
-        outcome: Outcome = "refused"
+        outcome: Outcome | None = None  # stays so where the caller left: that says nothing about the provider
         try:
             async with asyncio.timeout(request.timeouts.connect):
                 connection = await self._connect()
@@ -185,11 +185,21 @@ class Pool:
         except Unreachable as error:
             outcome = "dns" if error.code == "upstream_dns_error" else "address_refused"
             raise
+        except (ConnectionResetError, ConnectionAbortedError):
+            outcome = "refused" if self._origin.tls is None else "tls"
+            raise self._hung_up() from None
         except OSError:
+            outcome = "refused"
             raise Unreachable("The provider refuses connections.") from None
         finally:
             self._dialling -= 1
-            self._observer.connected(outcome)
+            if outcome is not None:
+                self._observer.connected(outcome)
+
+    def _hung_up(self) -> Unreachable:
+        if self._origin.tls is None:
+            return Unreachable("The provider closes connections before anything is asked.")
+        return Unreachable("The provider ends the TLS handshake without a word.", code="upstream_tls_error")
 
     async def _connect(self) -> Connection:
         """Dial the addresses in turn; the last failure is the one that counts."""
@@ -251,4 +261,6 @@ def encode(headers: Headers) -> bytes:
 
 
 def _reason(error: ssl.SSLError) -> str:
-    return getattr(error, "verify_message", "") or (error.reason or "handshake failed").replace("_", " ").lower()
+    """What OpenSSL found wrong, less the name that it was looking for, which is nobody's business."""
+    found = getattr(error, "verify_message", "").partition(",")[0]
+    return found or (error.reason or "handshake failed").replace("_", " ").lower()

@@ -13,6 +13,7 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 from gateway.errors import Unreachable
 
@@ -40,6 +41,12 @@ _UNICAST = ipaddress.ip_network("2000::/3")
 `64:ff9b:1::/48`) is some special case, and Python's own tables do not know all of them."""
 
 
+class LookUp(Protocol):
+    """`socket.getaddrinfo`, as far as it is used here. It may block."""
+
+    def __call__(self, host: str, port: int, *, type: int) -> list[Any]: ...
+
+
 class SystemResolver:
     """Asks the operating system, once for all who want the same name at the same time.
 
@@ -47,7 +54,8 @@ class SystemResolver:
     each gets a thread of its own: a provider whose name server is silent delays nobody else, nor the process's end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, look_up: LookUp = socket.getaddrinfo) -> None:
+        self._look_up = look_up
         self._asked: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
 
     async def __call__(self, host: str, port: int) -> list[str]:
@@ -58,15 +66,19 @@ class SystemResolver:
             loop = asyncio.get_running_loop()
             answer = loop.create_future()
             answer.add_done_callback(lambda _: self._asked.pop(key, None))
-            threading.Thread(target=_look_up, args=(host, port, loop, answer), daemon=True, name="dns").start()
+            threading.Thread(
+                target=_ask, args=(self._look_up, host, port, loop, answer), daemon=True, name="dns"
+            ).start()
             self._asked[key] = answer
         return await asyncio.shield(answer)
 
 
-def _look_up(host: str, port: int, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[list[str]]) -> None:
+def _ask(
+    look_up: LookUp, host: str, port: int, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[list[str]]
+) -> None:
     found: list[str] | Exception
     try:
-        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = look_up(host, port, type=socket.SOCK_STREAM)
         found = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
     except (OSError, UnicodeError) as error:
         found = error

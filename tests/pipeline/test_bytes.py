@@ -73,7 +73,7 @@ async def test_an_event_reaches_the_client_before_the_next_one_is_there(world: W
         b' { "messages" : [ { "role":"user", "content":"\\u00e9\\ud83d\\ude42 \xc3\xa9" } ] ,\t"model"\n:\r"m" } ',
         b'{"model":"m","messages":[{"role":"user","content":"x"}],"temperature":1.0,"seed":1e2,"top_p":0.10,"x":-0}',
         b'{"future":{"a":[1,2,{"model":"other"}]},"model":"m","messages":[{"role":"user","content":"\\"model\\""}]}',
-        b'{"n":123456789012345678901234567890,"mod\\u0065l":"m","messages":[{"role":"user","content":"model"}]}',
+        b'{"x":123456789012345678901234567890,"mod\\u0065l":"m","messages":[{"role":"user","content":"model"}]}',
     ],
 )
 async def test_a_request_goes_on_byte_for_byte(world: World, body: bytes) -> None:
@@ -93,6 +93,10 @@ async def test_a_request_goes_on_byte_for_byte(world: World, body: bytes) -> Non
         (
             b'{"messages":[{"role":"user","content":"x","model":"renamed"}],"model":"renamed"}',
             b'{"messages":[{"role":"user","content":"x","model":"renamed"}],"model":"m-at-the-provider"}',
+        ),
+        (
+            b'{"model":"renamed","messages":[{"role":"user","content":"x"}],"metadata":{"model":"renamed"}}',
+            b'{"model":"m-at-the-provider","messages":[{"role":"user","content":"x"}],"metadata":{"model":"renamed"}}',
         ),
         (
             b'{"messages":[{"role":"user","content":"x"}],"mod\\u0065l":"renamed"}',

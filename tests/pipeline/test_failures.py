@@ -11,7 +11,7 @@ import pytest
 from gateway.dialects.openai import error_body
 from gateway.errors import BrokenReply, GatewayError, Unreachable, UpstreamTimeout
 from tests.pipeline.test_bytes import COMMENT, DONE, LAST, ROLE, STOP, TEXT, USAGE
-from tests.pipeline.world import JSON, SSE, Step, World
+from tests.pipeline.world import JSON, MULTIPART, SSE, Step, World, form
 
 ERROR = error_body("Theirs.", "their_type", "their_param", "their_code")
 FAILED = b'data: {"error":{"message":"Overloaded.","type":"server_error"}}\n\n'
@@ -220,8 +220,6 @@ async def test_weights_decide_who_serves(world: World, chance: float, provider: 
 
 
 async def test_a_form_is_sent_once_only(world: World) -> None:
-    from tests.pipeline.world import MULTIPART, form
-
     other = world.canned(OK, provider="q")
     world.canned(ERROR, status=500)
     world.data._edge.pipeline._chance = lambda: 0.0

@@ -1,4 +1,4 @@
-"""The data port in one process: clients that speak ASGI, providers that play scripts or say canned bytes, no sockets."""
+"""The data port in one process: clients that speak ASGI, providers that play scripts or say given bytes, no sockets."""
 
 from __future__ import annotations
 
@@ -261,7 +261,10 @@ class World:
         leave_after: int | None = None,
         peer: tuple[str, int] | None = ("192.0.2.1", 999),
     ) -> Answer:
-        """One request. `pieces` is the body as it arrives; `leave_after` so many pieces of the answer the client goes."""
+        """One request. `pieces` is the body as it arrives; after `leave_after` pieces of the answer the client goes.
+
+        With `pieces` and `leave_after=0` it goes before its body is whole.
+        """
         if not isinstance(body, bytes):
             body = orjson.dumps(body)
         path, _, query = path.partition("?")
@@ -275,7 +278,8 @@ class World:
             "headers": [(name.encode(), value.encode("latin-1")) for name, value in [*sent, *headers]],
             "client": peer,
         }
-        client = _Client([body] if pieces is None else pieces, leave_after)
+        unfinished = pieces is not None and leave_after == 0
+        client = _Client([body] if pieces is None else pieces, leave_after, unfinished)
         await asyncio.wait_for(self.data(scope, client.receive, client.send), 10)
         return client.answer
 
@@ -308,8 +312,9 @@ class World:
 class _Client:
     """One client: ASGI's `receive` and `send`, which hold the application to the protocol."""
 
-    def __init__(self, pieces: Sequence[bytes], leave_after: int | None) -> None:
+    def __init__(self, pieces: Sequence[bytes], leave_after: int | None, unfinished: bool) -> None:
         self.answer = Answer()
+        self._unfinished = unfinished
         self._pieces = list(pieces)
         self._leave_after = leave_after
         self._gone = asyncio.Event()
@@ -319,7 +324,7 @@ class _Client:
     async def receive(self) -> dict[str, Any]:
         if self._pieces:
             body = self._pieces.pop(0)
-            return {"type": "http.request", "body": body, "more_body": bool(self._pieces)}
+            return {"type": "http.request", "body": body, "more_body": self._unfinished or bool(self._pieces)}
         await self._gone.wait()
         return {"type": "http.disconnect"}
 
@@ -354,5 +359,3 @@ def form(*parts: tuple[str, str | bytes], boundary: str = "XX", file: str = "fil
 
 
 MULTIPART = [("content-type", "multipart/form-data; boundary=XX")]
-
-

@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 
-import pytest
 import pytest_asyncio
 import uvloop
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -77,14 +78,15 @@ async def serving(play: Play, tls: ssl.SSLContext | None = None) -> AsyncIterato
         provider.lines.append(line)
         provider.open += 1
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            # uvloop says RuntimeError where asyncio says ConnectionError
+            with suppress(ConnectionError, RuntimeError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await play(line)
         finally:
             provider.open -= 1
             writer.close()
             tasks.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, backlog=1024)
     provider.port = server.sockets[0].getsockname()[1]
     try:
         yield provider
@@ -149,3 +151,21 @@ async def pooling(
             await asyncio.sleep(0)
         sweep.stop()
     assert (pool.active, pool.idle, len(sweep)) == (0, 0, 0), (repr(pool), len(sweep))
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Wait, two seconds at most, until `condition` holds."""
+    for _ in range(400):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never came true")
+
+
+def sockets() -> int:
+    """How many sockets this process has open."""
+    found = 0
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            found += os.readlink(f"/proc/self/fd/{number}").startswith("socket:")
+    return found

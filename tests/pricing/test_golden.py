@@ -1,0 +1,57 @@
+"""Prices that were worked out by hand come out to the nano-dollar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.model.usage import Usage
+from gateway.pricing.catalogue import bundled
+from gateway.pricing.contracts import Book
+from gateway.pricing.corrections import corrections
+from gateway.pricing.cost import meter
+from gateway.pricing.table import PriceTable
+
+VECTORS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("golden.yaml").read_text())
+TABLE = PriceTable(Book(), corrections(), bundled(), {one["provider"]: one["provider"] for one in VECTORS})
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+def test_a_call_costs_what_the_price_page_says(vector: dict[str, Any]) -> None:
+    rates = TABLE.rates(vector["provider"], vector["model"], vector["at"], vector.get("tier"))
+    cost = meter(rates, Usage(**vector.get("usage", {})), vector.get("units"))
+    assert {line.meter: line.nano_usd for line in cost.lines} == vector["lines"], cost.unpriced
+    assert cost.nano_usd == vector["total"]
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+def test_a_vector_adds_up_and_names_its_page(vector: dict[str, Any]) -> None:
+    assert sum(vector["lines"].values()) == vector["total"]
+    assert vector["page"].startswith("https://")
+    assert ("read" in vector) != (vector.get("by") == "catalogue")
+
+
+def test_the_vectors_cover_every_provider_and_kind_that_they_should() -> None:
+    assert {vector["provider"] for vector in VECTORS} >= {
+        "openai",
+        "anthropic",
+        "google",
+        "aws",
+        "azure",
+        "mistral",
+        "deepseek",
+    }
+    assert {name for vector in VECTORS for name in vector["lines"]} >= {
+        "cache_read",
+        "cache_write",
+        "cache_write_1h",
+        "reasoning",
+        "input_audio",
+        "cache_read_audio",
+        "output_audio",
+        "output_image",
+        "requests",
+    }
