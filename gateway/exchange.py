@@ -30,6 +30,7 @@ class Exchange:
         "finished",
         "first_byte_at",
         "id",
+        "is_answered",
         "method",
         "sent_at",
         "status",
@@ -63,4 +64,5 @@ class Exchange:
         self.sent_at = 0.0
         self.entered = False  # counted as in flight
         self.streaming = False  # counted as a stream
+        self.is_answered = False  # its status is out, so it can no longer be another
         self.finished = False

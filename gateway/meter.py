@@ -1,7 +1,8 @@
 """Counts one answer as it goes by: the provider's own usage where it comes, else the text, for an estimate.
 
-Text is counted in pieces of `PIECE` characters off the event loop while the answer streams, so a long answer is never
-held to be counted at its end.
+Most answers end with the provider's count, so nothing is tokenized on the way. The text is kept only as far as
+`SAMPLE` characters: a thousand slow streams may be open at once, and each would hold its answer. A longer answer is
+estimated by the tokens per character of that beginning.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from gateway.model.events import Event, Failed, Start, TextDelta, ToolDelta, Usa
 from gateway.model.usage import Usage
 from gateway.pricing.tokens import count_request, count_text
 
-PIECE = 16 * 1024
+SAMPLE = 8 * 1024
 _INLINE = 1024
 """Characters that are counted on the loop (about 40 us); more goes to a thread, which tiktoken lets run beside it."""
 
@@ -21,13 +22,13 @@ _INLINE = 1024
 class Meter:
     """`see` every event, then ask for `usage`."""
 
-    __slots__ = ("_counted", "_held", "_pieces", "_request", "answering_model", "reported", "started")
+    __slots__ = ("_beyond", "_pieces", "_request", "_room", "answering_model", "reported", "started")
 
     def __init__(self, request: ChatRequest | None) -> None:
         self._request = request
         self._pieces: list[str] = []
-        self._held = 0
-        self._counted: list[asyncio.Future[int]] = []
+        self._room = SAMPLE
+        self._beyond = 0  # characters that were not kept
         self.answering_model = ""
         self.reported: Usage | None = None
         self.started = False  # something of an answer came, be it not a word of text
@@ -48,17 +49,13 @@ class Meter:
         self.started = True
 
     def _keep(self, text: str) -> None:
-        self._pieces.append(text)
-        self._held += len(text)
-        if self._held > PIECE:
-            whole = self._take()
-            self._counted.append(asyncio.get_running_loop().run_in_executor(None, count_text, self._model, whole))
-
-    def _take(self) -> str:
-        whole = "".join(self._pieces)
-        self._pieces.clear()
-        self._held = 0
-        return whole
+        if self._room > 0:
+            kept = text[: self._room]
+            self._pieces.append(kept)
+            self._room -= len(kept)
+            self._beyond += len(text) - len(kept)
+        else:
+            self._beyond += len(text)
 
     @property
     def _model(self) -> str:
@@ -70,13 +67,13 @@ class Meter:
             return self.reported
         if self._request is None or not self.started:
             return None
-        made = sum([await counted for counted in self._counted])
-        rest = self._take()
-        if len(rest) + len(self._request.body) <= _INLINE:
-            return self._estimate(rest, made)
-        return await asyncio.to_thread(self._estimate, rest, made)
+        if SAMPLE - self._room + len(self._request.body) <= _INLINE:
+            return self._estimate(self._request)
+        return await asyncio.to_thread(self._estimate, self._request)
 
-    def _estimate(self, rest: str, made: int) -> Usage:
-        assert self._request is not None
-        given = count_request(self._model, self._request.parsed)
-        return Usage(given, made + count_text(self._model, rest), source="estimated")
+    def _estimate(self, request: ChatRequest) -> Usage:
+        sample = "".join(self._pieces)
+        made = count_text(self._model, sample)
+        if self._beyond:
+            made += round(made * self._beyond / len(sample))
+        return Usage(count_request(self._model, request.parsed), made, source="estimated")

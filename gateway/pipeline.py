@@ -85,7 +85,9 @@ class Pipeline:
     async def _generate(self, view: View, trip: Exchange, call: Call) -> Relay:
         self._enter(view, trip)
         self.authenticate(trip, call)
-        body = await _on_client(trip, call.body())
+        began = perf_counter()
+        body = await call.body()
+        trip.client_s = perf_counter() - began
         trip.bytes_in = len(body)
         request = openai.read_request(body, trip.endpoint.default_model)
         if trip.endpoint.has_messages:

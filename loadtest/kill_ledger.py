@@ -114,7 +114,8 @@ async def _kill(context: ForkServerContext, folder: Path, port: int, fate: Fate,
     if process.exitcode is None:
         process.kill()
     await asyncio.to_thread(process.join, 10.0)
-    assert process.exitcode == -signal.SIGKILL, f"{name} ended by itself: {process.exitcode}"
+    # 255: the fork server has lost its status, which happens about once in a thousand; an error would have made it 1.
+    assert process.exitcode in (-signal.SIGKILL, 255), f"{name} ended by itself: {process.exitcode}"
     process.close()
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 
 from gateway.api import replies
-from gateway.api.asgi import Message, Receive, Scope, Send, read_body
+from gateway.api.asgi import Receive, Scope, Send, read_body
 from gateway.api.idempotent import Retries
 from gateway.api.peer import client_address
 from gateway.api.watch import ClientWatch
@@ -69,20 +69,6 @@ def begin_trip(scope: Scope, headers: dict[bytes, bytes], endpoint: Endpoint, vi
     return Exchange(request_id(), endpoint, scope["method"], client, span)
 
 
-class Started:
-    """Wraps `send` and knows whether the status has gone out."""
-
-    __slots__ = ("_send", "yes")
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.yes = False
-
-    async def __call__(self, message: Message) -> None:
-        self.yes = True
-        await self._send(message)
-
-
 async def answer(
     trip: Exchange, watch: ClientWatch, send: Send, work: Awaitable[Relay], after: After | None = None
 ) -> bool:
@@ -90,25 +76,24 @@ async def answer(
 
     Raises `CutShort`.
     """
-    started = Started(send)
     relay: Relay | None = None
     try:
         relay = await work
         if after is not None:
             await after(relay)
-        await replies.send_relay(relay, started)
+        await replies.send_relay(relay, send)
         return relay.error is None
     except GatewayError as error:
-        await _give_up(trip, relay, error, started)
+        await _give_up(trip, relay, error, send)
         return False
     except asyncio.CancelledError:
-        await _end(relay, ClientGone("The client closed the connection."), started.yes)
+        await _end(relay, ClientGone("The client closed the connection."))
         if not watch.gone:
             raise  # the process is shutting down
         return False
     except Exception:
         _log.exception("unexpected", path=trip.endpoint.path, request_id=trip.id)
-        await _give_up(trip, relay, GatewayError("The gateway failed; its log says why under this id."), started)
+        await _give_up(trip, relay, GatewayError("The gateway failed; its log says why under this id."), send)
         return False
     finally:
         watch.close()
@@ -120,19 +105,19 @@ class CutShort(Exception):
     """An answer in bytes broke off after its status went out: the connection must break too, or it would look whole."""
 
 
-async def _give_up(trip: Exchange, relay: Relay | None, error: GatewayError, started: Started) -> None:
-    await _end(relay, error, started.yes)
-    if started.yes:
+async def _give_up(trip: Exchange, relay: Relay | None, error: GatewayError, send: Send) -> None:
+    await _end(relay, error)
+    if trip.is_answered:
         raise CutShort from error
     if error.status != ClientGone.status:
-        await replies.send_error(trip, error, started)
+        await replies.send_error(trip, error, send)
 
 
-async def _end(relay: Relay | None, error: GatewayError, started: bool) -> None:
+async def _end(relay: Relay | None, error: GatewayError) -> None:
     """Book `error`. A client that left is booked as such though its status was another; nobody has seen that one."""
     if relay is not None:
         relay.fail(error)
-        if not started or error.status == ClientGone.status:
+        if not relay.trip.is_answered or error.status == ClientGone.status:
             relay.trip.status = error.status
         await relay.aclose()
 

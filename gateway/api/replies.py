@@ -51,6 +51,7 @@ async def _send_whole(trip: Exchange, send: Send, body: bytes, media_type: bytes
     headers = reply_headers(trip, media_type, extra)
     headers.append((b"x-gateway-overhead-ms", b"%.2f" % (overhead_s * 1e3)))
     headers.append((b"content-length", b"%d" % len(body)))
+    trip.is_answered = True
     await send({"type": "http.response.start", "status": trip.status, "headers": headers})
     trip.bytes_out = len(body)
     began = perf_counter()
@@ -68,6 +69,7 @@ async def _send_stream(relay: Relay, send: Send) -> None:
     elif (length := header(opened.reply.headers, b"content-length")) is not None:
         extra.append((b"content-length", length))
     headers = reply_headers(trip, opened.media_type or b"application/octet-stream", extra)
+    trip.is_answered = True
     await send({"type": "http.response.start", "status": trip.status, "headers": headers})
     waited = 0.0
     while data:
@@ -97,7 +99,7 @@ async def _send_provider_error(relay: Relay, send: Send) -> None:
         message = f"The provider answered with status {status}, which no API should."
         body = openai.error_body(message, "upstream_error", None, "provider_error")
     elif not openai.is_error(body):
-        message = f"The provider answered with status {status}."
+        message = openai.words_of_error(body) or f"The provider answered with status {status}."
         body = openai.error_body(message, "upstream_error", None, "provider_error")
     await _send_whole(trip, send, body, JSON, _passed(opened))
 

@@ -99,7 +99,7 @@ def _trim(body: bytes, at: int) -> int:
 
 def is_plain(body: bytes, names: Iterable[str]) -> bool:
     """Whether each of `names` stands in `body` at most once, literally, so that `edit` need not read it through."""
-    if b"\\u00" in body and _ESCAPED_LETTER.search(body) is not None:
+    if b"\\" in body and b"\\u00" in body and _ESCAPED_LETTER.search(body) is not None:
         return False
     return all(body.count(b'"%b"' % name.encode()) < 2 for name in names)
 

@@ -62,12 +62,10 @@ def read_request(body: bytes, default_model: str | None = None) -> ChatRequest:
     stream = parsed.get("stream")
     if stream is not None and not isinstance(stream, bool):
         raise _wrong("stream", stream, "true or false")
-    plain = jsonedit.is_plain(body, _DECIDING)
-    # what most clients send is JSON without a space: if it reads back as itself, nothing in it can be there twice;
-    # a name may still stand in it twice, nested, so that does not make it plain
-    if not plain and orjson.dumps(parsed) != body:
+    # What most clients send is JSON without a space. If it reads back as itself, nothing in it was there twice.
+    if orjson.dumps(parsed) != body and not jsonedit.is_plain(body, _DECIDING):
         jsonedit.check_unique(body, _DECIDING)
-    return ChatRequest(model, bool(stream), _asks_usage(parsed), parsed, body, plain)
+    return ChatRequest(model, bool(stream), _asks_usage(parsed), parsed, body)
 
 
 def check_model_name(model: str) -> None:
@@ -134,7 +132,8 @@ def write_request(request: ChatRequest, model: str, *, add_usage: bool) -> bytes
         replace["stream_options"] = orjson.dumps({**options, "include_usage": True})
     if not replace:
         return request.body
-    return jsonedit.edit(request.body, request.parsed, replace, plain=request.plain)
+    plain = jsonedit.is_plain(request.body, replace.keys() & request.parsed.keys())
+    return jsonedit.edit(request.body, request.parsed, replace, plain=plain)
 
 
 # Replies
@@ -423,6 +422,21 @@ class UnaryDecoder:
 def error_body(message: str, kind: str, param: str | None, code: str) -> bytes:
     """OpenAI's error shape, all four members always present."""
     return orjson.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
+
+
+def words_of_error(body: bytes) -> str | None:
+    """What an error in another shape says, bounded: `{"detail": ...}` of FastAPI, `{"message": ...}`, and the like."""
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(parsed, dict):
+        return None
+    for name in ("message", "detail", "error", "error_message"):
+        if parsed.get(name):
+            found = parsed[name] if isinstance(parsed[name], str) else orjson.dumps(parsed[name]).decode()
+            return found if len(found) <= 1000 else found[:997] + "..."
+    return None
 
 
 def is_error(body: bytes) -> bool:

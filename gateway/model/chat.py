@@ -13,8 +13,7 @@ import msgspec
 class ChatRequest(msgspec.Struct, frozen=True):
     """One request that names a model, of any endpoint.
 
-    `asks_usage`: the client itself wants usage at the end of its stream. `parsed` is `body` decoded; `plain` tells
-    that the model's name can be replaced in `body` without reading it through.
+    `asks_usage`: the client itself wants usage at the end of its stream. `parsed` is `body` decoded.
     """
 
     model: str
@@ -22,4 +21,3 @@ class ChatRequest(msgspec.Struct, frozen=True):
     asks_usage: bool
     parsed: dict[str, Any]
     body: bytes
-    plain: bool

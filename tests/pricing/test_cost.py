@@ -74,7 +74,9 @@ def test_a_part_without_a_price_is_charged_as_what_it_is_part_of(usage: Usage, e
 
 
 def test_crossing_a_threshold_prices_the_whole_call_at_the_higher_level() -> None:
-    tiered = rates((200_000, {"input": 6_000_000, "output": 9_000_000}), (-1, {"input": 3_000_000, "output": 5_000_000}))
+    tiered = rates(
+        (200_000, {"input": 6_000_000, "output": 9_000_000}), (-1, {"input": 3_000_000, "output": 5_000_000})
+    )
     assert meter(tiered, Usage(200_000, 10)).nano_usd == 200_000 * 3 + 10 * 5
     assert meter(tiered, Usage(200_001, 10)).nano_usd == 200_001 * 6 + 10 * 9
 
@@ -210,7 +212,11 @@ def test_more_fresh_input_or_output_never_costs_less(priced: Rates, usage: Usage
 @given(st.dictionaries(st.sampled_from(sorted(TEXT)), rate_values).filter(lambda found: "input" in found), usages())
 def test_the_short_way_and_the_long_way_agree(prices: dict[str, int], usage: Usage) -> None:
     plain = Usage(
-        usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.reasoning_tokens
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_tokens,
+        usage.cache_write_tokens,
+        usage.reasoning_tokens,
     )
     priced = rates((-1, prices))
     assert meter(priced, plain) == meter(priced, plain, {"images": 0})
@@ -225,7 +231,9 @@ def test_no_call_within_its_bounds_costs_more_than_its_ceiling(
 
 
 def test_a_ceiling_counts_the_level_that_the_input_can_reach() -> None:
-    tiered = rates((200_000, {"input": 2_000_000, "output": 3_000_000}), (-1, {"input": 1_000_000, "output": 1_000_000}))
+    tiered = rates(
+        (200_000, {"input": 2_000_000, "output": 3_000_000}), (-1, {"input": 1_000_000, "output": 1_000_000})
+    )
     assert ceiling(tiered, 200_000, 100) < 200_200 < 400_000 < ceiling(tiered, 200_001, 100)
 
 

@@ -59,7 +59,11 @@ def _prompts(prompt: Any) -> list[Any]:
 
 
 def _input_tokens(prompt: Any) -> int:
-    return tokens.count(text_of(prompt)) if isinstance(prompt, str) else len(prompt)
+    if isinstance(prompt, str):
+        return tokens.count(text_of(prompt))
+    if isinstance(prompt, list):
+        return len(prompt)
+    raise wrong("prompt", "Invalid value for 'prompt': expected texts, or lists of tokens.")
 
 
 def _choice(scene: Scene, index: int) -> Said:
