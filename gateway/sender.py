@@ -41,7 +41,11 @@ class Sender:
         elif not cycle.response_started or cycle.response_complete:
             raise RuntimeError("a reply's body must come after its start and before its end")
         else:
-            self._body(message.get("body", b""), message.get("more_body", False))
+            more_body = message.get("more_body", False)
+            self._body(message.get("body", b""), more_body)
+            if more_body and cycle.flow.write_paused:
+                # here, not before the next: while it waits, nobody fetches what there is no room for
+                await cycle.flow.drain()
 
     def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         cycle = self._cycle

@@ -95,6 +95,27 @@ async def _measure(folder: Path, calls: int, callers: int) -> None:
     assert not faults, faults
 
 
+async def _paced(folder: Path, rate: float, seconds: float) -> None:
+    """Calls that begin at a fixed rate, whatever becomes of those before them."""
+    ledger = Ledger.open(folder / "ledger.db", micros)
+    await ledger.reserve(reservation())
+    waits: list[float] = []
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    calls = []
+    for number in range(int(rate * seconds)):
+        await asyncio.sleep(began + number / rate - loop.time())
+        calls.append(asyncio.create_task(_caller(ledger, 1, waits)))
+    await asyncio.gather(*calls)
+    await ledger.close()
+    waits.sort()
+    slowest = ledger.work.slowest_s
+    print(
+        f"{rate:5.0f} calls/s: reserve p50 {waits[len(waits) // 2] * 1e3:.2f} ms"
+        f" p99 {waits[len(waits) * 99 // 100] * 1e3:.2f} ms, slowest commit {slowest * 1e3:.1f} ms"
+    )
+
+
 def _overhead(count: int = 20_000) -> float:
     """Seconds a call that belong to the making of the records, which any caller has."""
     began = time.thread_time()
@@ -127,6 +148,13 @@ def main() -> None:
             synced = fsync_s(Path(name))
             print(f"      fdatasync p50 {synced[100] * 1e3:.2f} ms, p99 {synced[198] * 1e3:.2f} ms")
             uvloop.run(_measure(Path(name), min(calls, callers * 1000), callers))
+            size = sum(file.stat().st_size for file in Path(name).glob("ledger.db*") if "owner" not in file.name)
+            print(f"      {size / min(calls, callers * 1000):.0f} bytes a call on disk")
+    for rate in (100, 500, 2000):
+        with tempfile.TemporaryDirectory(dir=base) as name:
+            synced = fsync_s(Path(name))
+            print(f"      fdatasync p50 {synced[100] * 1e3:.2f} ms, p99 {synced[198] * 1e3:.2f} ms")
+            uvloop.run(_paced(Path(name), rate, 4.0))
 
 
 if __name__ == "__main__":

@@ -84,7 +84,9 @@ class Corpus:
         ))  # fmt: skip
         if draw.random() < 0.4:
             sizes = (b"x", b"-1", b"ffffffffffffffffff", b"5;" + self._junk(), b"5", b"%x" % len(body), b"")
-            body = draw.choice(sizes) + draw.choice((b"\r\n", b"\n", b"\r")) + body + draw.choice((b"", b"\r\n0\r\n\r\n"))
+            body = (
+                draw.choice(sizes) + draw.choice((b"\r\n", b"\n", b"\r")) + body + draw.choice((b"", b"\r\n0\r\n\r\n"))
+            )
             headers = [b"Transfer-Encoding: chunked"]
         return self._post(body, *headers)
 

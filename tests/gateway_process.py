@@ -120,9 +120,7 @@ class Gateway:
         """One chat on a connection of its own."""
         message = {"model": model, "messages": [{"role": "user", "content": content}], **body}
         with httpx.Client(base_url=self.url, timeout=20, trust_env=False) as client:
-            return client.post(
-                "/v1/chat/completions", json=message, headers={"authorization": f"Bearer {self.key}"}
-            )
+            return client.post("/v1/chat/completions", json=message, headers={"authorization": f"Bearer {self.key}"})
 
     def metric(self, name: str) -> float:
         """The sum of a metric over its labels; `name` may hold some: `gateway_requests_total{status="200"`."""
@@ -194,9 +192,7 @@ class Gateway:
         self.process.wait()
 
 
-def launch(
-    folder: Path, *arguments: str, config: str | None = None, extra: Mapping[str, str] | None = None
-) -> Gateway:
+def launch(folder: Path, *arguments: str, config: str | None = None, extra: Mapping[str, str] | None = None) -> Gateway:
     """Start `gateway serve` on ports that the system chooses, without waiting for it.
 
     It is asked for port 0 unless `arguments` or `config` say otherwise, so no port is chosen before it is bound.

@@ -50,7 +50,9 @@ def test_a_file_that_is_not_there_is_a_fault_and_no_traceback(tmp_path: Path, wo
     assert "nowhere.yaml: there is no such file" in done.stderr
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"\0", b"a: &a [*a, *a]\n", b"- 1\n", b"server: !!python/object:os.system {}"])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"\0", b"a: &a [*a, *a]\n", b"- 1\n", b"server: !!python/object:os.system {}"]
+)
 def test_a_file_that_is_no_yaml_or_no_mapping_is_a_fault_and_no_traceback(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "gateway.yaml").write_bytes(content)
     done = verb(tmp_path, "check")
@@ -79,7 +81,9 @@ def test_wrong_usage_ends_with_status_2(tmp_path: Path, words: list[str]) -> Non
 
 
 @pytest.mark.parametrize("words", [["--port", "70000"], ["--workers", "0"], ["--host", "a b"], ["--admin-port", "-1"]])
-def test_a_setting_of_the_command_line_that_cannot_be_is_a_fault_that_names_it(tmp_path: Path, words: list[str]) -> None:
+def test_a_setting_of_the_command_line_that_cannot_be_is_a_fault_that_names_it(
+    tmp_path: Path, words: list[str]
+) -> None:
     done = verb(tmp_path, "serve", *words)
     assert done.returncode == 1
     assert words[0].strip("-").replace("-", "_") in done.stderr

@@ -132,7 +132,9 @@ def test_a_trailer_is_never_taken_for_a_header(gateway: Gateway) -> None:
     """It arrives in one packet with the head, so that the application has not run before it is parsed."""
     chunk = b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)
     for trailer in (b"Authorization: Bearer " + gateway.key.encode(), b"X-Api-Key: gw-x", b"Host: evil"):
-        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        head = (
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
         assert code(raw(gateway.port, head + chunk + trailer + b"\r\n\r\n")) == (401, "missing_api_key")
     good = post(gateway, b"Transfer-Encoding: chunked", b"Connection: close", body=b"", length=False)
     answer = raw(gateway.port, good + chunk + b"Idempotency-Key: \r\nX-Api-Key: other\r\nX-T: 1\r\n\r\n")

@@ -92,8 +92,12 @@ def test_a_new_model_is_served_by_every_worker_without_a_restart(
 def test_a_new_provider_is_called_without_a_restart(tmp_path: Path) -> None:
     with running(tmp_path, config=scripted(tmp_path, SCRIPT)) as gateway:
         text = scripted(tmp_path, SCRIPT) + "  added: {deployments: [{provider: new}]}\n"
-        write(file(gateway), text.replace("providers:\n", "providers:\n  new: {kind: scripted}\n").replace(
-            "{provider: new}", "{provider: new, model: demo}"))
+        write(
+            file(gateway),
+            text.replace("providers:\n", "providers:\n  new: {kind: scripted}\n").replace(
+                "{provider: new}", "{provider: new, model: demo}"
+            ),
+        )
         eventually(lambda: models(gateway) == ["tiny", "added"] or models(gateway) == ["added", "tiny"])
         assert gateway.chat(model="added").headers["x-gateway-provider"] == "new"
 
@@ -181,11 +185,13 @@ def mutated(text: str, draw: random.Random) -> str:
     for _ in range(draw.randrange(1, 6)):
         at = draw.randrange(len(text))
         size = draw.randrange(1, 20)
-        text = draw.choice((
-            text[:at] + text[at + size :],
-            text[:at] + text[at : at + size] * 2 + text[at + size :],
-            text[:at] + draw.choice("\x00\t{}[]:&*!%@`\"'é") + text[at:],
-        ))
+        text = draw.choice(
+            (
+                text[:at] + text[at + size :],
+                text[:at] + text[at : at + size] * 2 + text[at + size :],
+                text[:at] + draw.choice("\x00\t{}[]:&*!%@`\"'é") + text[at:],
+            )
+        )
     return text
 
 

@@ -15,8 +15,8 @@ import pytest
 from tests.gateway_process import Gateway, Provider, eventually, provider, proxied, running, scripted
 
 DRIP = "models: [tiny]\nreplies: [{text: 'again ', repeat: 5000, delay: {chunk: 0.5}}]\n"
-FLOOD = f"models: [tiny]\nreplies: [{{text: '{'never-read,' * 360} ', repeat: 2000}}]\n"
-"""Eight megabytes in long words: more than the kernel takes for a client that does not read."""
+FLOOD = f"models: [tiny]\nreplies: [{{text: 'word ', repeat: 2000, extra: {{padding: {'x' * 4000}}}}}]\n"
+"""Eight megabytes, most of them no text: more than the kernel takes for a client that does not read."""
 
 
 def request(gateway: Gateway) -> bytes:
@@ -159,12 +159,15 @@ def test_very_many_streams_take_at_most_64_kib_each(tmp_path: Path, kind: str, c
 def _warm_up(gateway: Gateway, up: Provider) -> None:
     """What the first stream costs (imports, tables, metrics) is not a cost of each."""
     for _ in range(3):
-        with httpx.Client(trust_env=False) as client, client.stream(
-            "POST",
-            f"{gateway.url}/v1/chat/completions",
-            headers={"authorization": f"Bearer {gateway.key}"},
-            json={"model": "tiny", "stream": True, "messages": [{"role": "user", "content": "x"}]},
-        ) as reply:
+        with (
+            httpx.Client(trust_env=False) as client,
+            client.stream(
+                "POST",
+                f"{gateway.url}/v1/chat/completions",
+                headers={"authorization": f"Bearer {gateway.key}"},
+                json={"model": "tiny", "stream": True, "messages": [{"role": "user", "content": "x"}]},
+            ) as reply,
+        ):
             next(reply.iter_raw())
     eventually(lambda: gateway.metric("gateway_streams") == 0)
     assert up.bill()

@@ -142,9 +142,7 @@ def test_workers_do_not_outlive_a_supervisor_that_was_killed_but_finish_their_st
     with running(tmp_path, "--workers", "2", config=scripted(tmp_path, SCRIPT)) as gateway:
         workers = gateway.children()
         found: list[bytes] = []
-        thread = threading.Thread(
-            target=lambda: found.append(gateway.chat("short", model="tiny", stream=True).content)
-        )
+        thread = threading.Thread(target=lambda: found.append(gateway.chat("short", model="tiny", stream=True).content))
         thread.start()
         eventually(lambda: gateway.metric("gateway_streams") == 1)
         gateway.process.kill()

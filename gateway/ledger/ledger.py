@@ -2,7 +2,7 @@
 
 `reserve` gives a ticket at once, and the ticket is durable when it has been awaited; only then may the provider be
 dialled. The ticket exists before anybody waits, so that whoever is cancelled while waiting can still end it. `sent` and
-`settle` wait for nothing and cannot fail.
+`settle` wait for nothing; they cannot fail while the ledger is open.
 
 The loop is never blocked by the disk, so it can always refuse: a reservation that is not durable after `patience_s` is
 refused, and while one is that old, or writing fails, or too much is queued, new ones are refused at once. What happened
@@ -79,11 +79,14 @@ class Ticket:
         return self._durable.__await__()
 
     def sent(self, at: int) -> None:
-        """Say, before the first byte goes out, that the provider is about to see the attempt. `at` in microseconds."""
+        """Say, before the first byte goes out, that the provider is about to see the attempt. `at` in microseconds.
+
+        Raises `Unavailable` only if the ledger has been closed: nobody would know of what is sent after that.
+        """
         if not (self._is_sent or self._is_ended):
             assert self.is_durable, "sent before the reservation was durable"
-            self._is_sent = True
             self._ledger.note_sent(self.id, at)
+            self._is_sent = True
 
     def settle(self, settlement: Settlement) -> bool:
         """End the attempt; False if it has ended before, and this changes nothing."""
@@ -222,6 +225,8 @@ class Ledger:
 
     def note_sent(self, id: int, at: int) -> None:
         """See `Ticket.sent`."""
+        if self._is_closed:
+            raise _unavailable("it is closed")
         self._owner.mark(id)
         self._queued += 1
         self._writer.sent(id, at)

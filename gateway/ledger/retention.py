@@ -8,7 +8,7 @@ ledger; if the process dies in between, the next run finds it in both, and goes 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ BATCH: Final = 500
 _TABLES: Final = ("endings", "sendings", "reservations")
 
 
-def rotate(path: Path, before: int, *, archive: Path | None, batch: int = BATCH) -> Iterator[int]:
+def rotate(path: Path, before: int, *, archive: Path | None, batch: int = BATCH) -> Generator[int, None, None]:
     """Move attempts that have ended and began before `before` (microseconds since the epoch); None deletes them.
 
     Gives the number that moved after every batch of at most `batch`, until there are none: the caller sets the pace,

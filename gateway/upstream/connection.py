@@ -27,10 +27,10 @@ one chunk's extension, trailers. It is looked at once a read, so one read more m
 TLS_READ_LIMIT = 16 * 1024
 """Bytes of ciphertext after which a paused TLS connection stops its socket; the loop's own limit is 256 KiB."""
 
-_SMALL_READ = memoryview(bytearray(8 * 1024))
+_SMALL_READ = memoryview(bytearray(4 * 1024))
 _LARGE_READ = memoryview(bytearray(128 * 1024))
 # One buffer for all connections of the process: it is emptied within the call that filled it. Streams read little at
-# a time, so that what one read brings beyond the high-water mark stays small; whole bodies are wanted in one piece.
+# a time, so that what one read brings beyond the high-water mark stays small; files and whole bodies want throughput.
 
 State = Literal["idle", "active", "closed"]
 
@@ -190,7 +190,7 @@ class Connection(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """See `asyncio.BufferedProtocol`."""
         reply = self._reply
-        return _LARGE_READ if reply is not None and reply.whole else _SMALL_READ
+        return _LARGE_READ if reply is not None and reply.bulk else _SMALL_READ
 
     def buffer_updated(self, nbytes: int) -> None:
         """See `asyncio.BufferedProtocol`."""
@@ -203,7 +203,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         reply.touched = True
         self._unproductive += nbytes
-        buffer = _LARGE_READ if reply.whole else _SMALL_READ
+        buffer = _LARGE_READ if reply.bulk else _SMALL_READ
         try:
             self._parser.feed_data(buffer[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):

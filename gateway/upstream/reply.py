@@ -13,13 +13,16 @@ from gateway.errors import BrokenReply, GatewayError, UpstreamTimeout
 from gateway.model.route import Timeouts
 from gateway.upstream.decoding import Inflate, inflate_for
 from gateway.upstream.sweep import Sweep
-from gateway.upstream.wire import Headers
+from gateway.upstream.wire import Headers, header
 
 if TYPE_CHECKING:
     from gateway.upstream.connection import Connection
 
-HIGH_WATER = 8 * 1024
+HIGH_WATER = 4 * 1024
 """Bytes held before the socket is paused: small, because every slow stream may hold as much, and one read more."""
+
+BULK_HIGH_WATER = 64 * 1024
+"""The same for replies that are no event streams: files, speech, images. They are few, and want throughput."""
 
 MANY = 128
 """Pieces held before the socket is paused: a piece costs some 50 bytes beside its own, so tiny chunks weigh more."""
@@ -41,6 +44,7 @@ class ConnectionReply:
         "_sweep",
         "_timeouts",
         "_waiter",
+        "bulk",
         "complete",
         "headers",
         "held",
@@ -59,6 +63,7 @@ class ConnectionReply:
         self.started = False  # the head is here
         self.touched = False  # any byte of the reply is here: from now on nobody may send the request again
         self.whole = False  # wanted in one piece, so nobody is woken before its end
+        self.bulk = False  # read much at a time
         self.held = 0
         self._chunks: list[bytes] = []
         self._connection: Connection | None = connection
@@ -84,6 +89,8 @@ class ConnectionReply:
         self.status = status
         self.headers = headers
         self._inflate = inflate_for(headers)
+        media_type = header(headers, b"content-type")
+        self.bulk = media_type is not None and not media_type.startswith(b"text/event-stream")
         self.started = self._moved = True
         self._wake()
 
@@ -96,7 +103,8 @@ class ConnectionReply:
             if self.held > self._limit:
                 self.fail(too_long(self._limit))
         else:
-            if (self.held > HIGH_WATER or len(self._chunks) > MANY) and self._connection is not None:
+            most = BULK_HIGH_WATER if self.bulk else HIGH_WATER
+            if (self.held > most or len(self._chunks) > MANY) and self._connection is not None:
                 self._connection.pause()
             self._wake()
 
@@ -178,7 +186,7 @@ class ConnectionReply:
         """See `wire.Reply`. Wakes once, when all is here."""
         if self._inflate is not None:
             return await self._read_all_inflated(limit)
-        self.whole, self._limit = True, limit
+        self.whole, self.bulk, self._limit = True, True, limit
         if self.held > limit:
             raise self._refuse(limit)
         if self._connection is not None:

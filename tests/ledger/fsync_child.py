@@ -38,7 +38,7 @@ async def main(path: Path, control: str) -> None:
     for name in ("fsync", "fdatasync"):
         tell(f"disable name=posix/io/sync/{name}")
     async with asyncio.timeout(10.0):
-        while ledger.state().error:
+        while ledger.state().error:  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.05)
     with suppress(Unavailable):
         after = ledger.reserve(reservation("after"))

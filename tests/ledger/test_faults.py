@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import sqlite3
@@ -17,6 +18,8 @@ import pytest
 
 from gateway.errors import Unavailable
 from gateway.ledger import Ledger, Reader, Ticket
+from gateway.ledger.file import LedgerFile
+from gateway.ledger.upgrade import upgrade
 from gateway.ledger.writer import RETRY_S
 from loadtest.kill_child import micros
 from tests.ledger.records import reservation, settlement
@@ -82,6 +85,24 @@ async def test_while_the_file_is_locked_calls_are_refused_and_ends_are_kept(
     assert reader.request("before")[0].state == "settled"
     assert {attempt.state for attempt in reader.request("first") + reader.request("during")} <= {"void"}
     assert reader.verify().faults == ()
+
+
+async def test_a_sibling_that_hangs_in_its_turn_holds_up_no_caller_and_no_loop(path: Path, reader: Reader) -> None:
+    ledger = Ledger.open(path, micros, patience_s=0.3)
+    await ledger.reserve(reservation("before"))
+    over = asyncio.Event()
+    watching = asyncio.create_task(_stalls(over))
+    turn = os.open(f"{path}-turn", os.O_RDWR)
+    fcntl.flock(turn, fcntl.LOCK_EX)
+    with pytest.raises(Unavailable, match=r"for 0\.3 s"):
+        await ledger.reserve(reservation("during"))
+    os.close(turn)
+    over.set()
+    late = await watching
+    assert late[len(late) * 99 // 100] <= 0.050
+    await _eventually_reserved(ledger, "after")
+    assert await ledger.close()
+    assert [attempt.state for attempt in reader.request("during")] == ["void"]
 
 
 async def test_a_lock_that_goes_away_soon_is_waited_out(path: Path) -> None:
@@ -212,11 +233,11 @@ def test_a_ledger_that_is_no_database_is_refused_and_left_alone(path: Path) -> N
     assert path.read_bytes().startswith(b"not a database")
 
 
-async def test_a_ledger_that_was_moved_away_is_not_replaced_by_an_empty_one(path: Path, tmp_path: Path) -> None:
-    ledger = Ledger.open(path, micros)
-    await ledger.reserve(reservation())
-    await ledger.close()
-    shutil.move(path, tmp_path / "elsewhere.db")
-    with pytest.raises(Unavailable):
-        Reader(path).depth()
+def test_after_a_failure_a_ledger_that_was_moved_away_is_not_replaced_by_an_empty_one(path: Path) -> None:
+    upgrade(path)
+    file = LedgerFile(path)
+    shutil.move(path, path.with_name("elsewhere.db"))
+    with pytest.raises(sqlite3.OperationalError):
+        file.reopen()
     assert not path.exists()
+    file.close()

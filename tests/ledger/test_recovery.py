@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,8 @@ def _open_and_close(path: Path) -> None:
     asyncio.run(work())
 
 
-def _run(*targets: object) -> list[int | None]:
-    processes = [CONTEXT.Process(target=target, args=args) for target, *args in targets]  # type: ignore[misc,attr-defined]
+def _run(*works: Callable[[Path], None], path: Path) -> list[int | None]:
+    processes = [CONTEXT.Process(target=work, args=(path,)) for work in works]
     for process in processes:
         process.start()
     for process in processes:
@@ -55,28 +56,28 @@ def _states(reader: Reader) -> dict[str, str]:
 
 
 def test_after_a_kill_what_was_sent_is_unknown_and_the_rest_void(path: Path, reader: Reader) -> None:
-    assert _run((_leave_open, path)) == [-signal.SIGKILL]
+    assert _run(_leave_open, path=path) == [-signal.SIGKILL]
     assert reader.depth() == 4
-    assert _run((_open_and_close, path)) == [0]
+    assert _run(_open_and_close, path=path) == [0]
     assert _states(reader) == {"sent": "unknown", "just sent": "unknown", "never sent": "void", "later": "void"}
     assert {a.settlement.code for a in reader.list().attempts if a.settlement} == {"process_lost"}
     assert reader.verify().faults == ()
 
 
 def test_gateways_that_start_at_once_end_it_once(path: Path, reader: Reader) -> None:
-    _run((_leave_open, path))
-    assert _run(*[(_open_and_close, path)] * 3) == [0, 0, 0]
+    _run(_leave_open, path=path)
+    assert _run(*[_open_and_close] * 3, path=path) == [0, 0, 0]
     audit = reader.verify()
     assert (audit.attempts, audit.in_flight, audit.faults) == (4, 0, ())
     assert sum(row["attempts"] for row in reader.sums(from_day=0, to_day=10**6, by=["day"])) == 4
 
 
 def test_after_the_machine_has_booted_nobody_knows_what_was_sent(path: Path, reader: Reader) -> None:
-    _run((_leave_open, path))
+    _run(_leave_open, path=path)
     marks = Path(f"{path}-owner-0")
     data = marks.read_bytes()
     marks.write_bytes(b"another boot".ljust(64, b"\0") + data[64:])
-    _run((_open_and_close, path))
+    _run(_open_and_close, path=path)
     assert set(_states(reader).values()) == {"unknown"}
 
 
@@ -124,5 +125,6 @@ def test_the_ring_keeps_the_latest_marks(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", ["-owner-0", "-turn", "-upgrade"])
-async def test_the_files_beside_the_ledger_are_for_their_owner_only(ledger: Ledger, path: Path, kept: str) -> None:
+def test_the_files_beside_the_ledger_are_for_their_owner_only(path: Path, kept: str) -> None:
+    _open_and_close(path)
     assert Path(f"{path}{kept}").stat().st_mode & 0o777 == 0o600

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from gateway.config.yamlfile import parse as parse_yaml
 from gateway.errors import Fault
-from gateway.model.price import Rates, Source
+from gateway.model.price import Origin, Rates, Source
 from gateway.pricing.contracts import Book, parse
 from gateway.pricing.rates import build
 
@@ -16,14 +16,14 @@ EVENING = datetime(2026, 11, 24, tzinfo=UTC)
 """The span of the rates made here."""
 
 
-def read(text: str, providers: Collection[str] | None = None) -> tuple[Book, list[Fault]]:
+def read(text: str, providers: Collection[str] | None = None, origin: Origin = "contract") -> tuple[Book, list[Fault]]:
     document, _ = parse_yaml(text, "prices.yaml")
-    return parse(document.data, "prices.yaml", document.line, providers)
+    return parse(document.data, "prices.yaml", document.line, providers, origin=origin)
 
 
-def book(text: str) -> Book:
+def book(text: str, origin: Origin = "contract") -> Book:
     """Of a text without faults."""
-    rows, faults = read(text)
+    rows, faults = read(text, origin=origin)
     assert faults == []
     return rows
 

@@ -55,19 +55,8 @@ def test_a_correction_wins_over_the_catalogue_and_a_contract_over_it() -> None:
 
 def test_a_correction_is_passed_over_once_the_catalogue_says_something_else() -> None:
     wrong = row("mistral", "mistral-large-latest", 5, ", instead_of: {usd_per_million: {input: 99, output: 6}}")
-    stale = module.Book(_rows(wrong))
-    prices = PriceTable(Book(), stale, bundled(), PROVIDERS)
+    prices = PriceTable(Book(), book(wrong, "correction"), bundled(), PROVIDERS)
     assert rates(prices, "eu", "mistral-large-latest").source.origin == "catalogue"
-
-
-def _rows(text: str) -> tuple[module.Row, ...]:
-    from gateway.config.yamlfile import parse as parse_yaml
-    from gateway.pricing.contracts import parse
-
-    document, _ = parse_yaml(text, "corrections.yaml")
-    found, faults = parse(document.data, "corrections.yaml", document.line, origin="correction")
-    assert faults == []
-    return found.rows
 
 
 def test_a_provider_that_the_catalogue_does_not_know_is_priced_by_contract_alone() -> None:

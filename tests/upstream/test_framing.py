@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import BrokenReply, GatewayError
 from gateway.upstream.connection import MAX_HEAD
-from gateway.upstream.reply import HIGH_WATER, MANY, ConnectionReply
+from gateway.upstream.reply import BULK_HIGH_WATER, HIGH_WATER, MANY, ConnectionReply
 from tests.upstream.replies import chunked, head, sized
 from tests.upstream.wires import Wire, read
 
@@ -167,15 +167,20 @@ async def test_a_reader_that_is_cancelled_drops_the_connection() -> None:
     assert (one.is_lost, one.gone, len(one.sweep)) == (True, 1, 0)
 
 
-async def test_whoever_reads_slowly_stops_the_provider() -> None:
+@pytest.mark.parametrize(
+    ("media_type", "most"),
+    [(b"text/event-stream", HIGH_WATER), (b"audio/mpeg", BULK_HIGH_WATER)],
+    ids=["events", "bulk"],
+)
+async def test_whoever_reads_slowly_stops_the_provider(media_type: bytes, most: int) -> None:
     one = Wire()
     reply = one.ask()
-    one.arrive(head(b"Content-Length: 1000000") + b"x" * 100)
+    one.arrive(head(b"Content-Length: 1000000", media_type=media_type) + b"x" * 100)
     arrived = 100
     while not one.is_paused:
         one.arrive(b"x" * HIGH_WATER)
         arrived += HIGH_WATER
-    assert HIGH_WATER < reply.held <= 2 * HIGH_WATER
+    assert most < reply.held <= most + HIGH_WATER
     assert len(await reply.read()) == arrived
     assert (one.is_paused, reply.held) == (False, 0)
 
