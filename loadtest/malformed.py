@@ -1,7 +1,8 @@
 """Requests that nobody should send, by the thousand: a seeded corpus to hurl at a gateway.
 
 Every request is one of a few kinds with drawn details: framing, JSON, types, sizes, keys, paths. The same seed
-gives the same requests, so that a failure can be played again: `python -m loadtest.malformed --port N --key K --seed S`.
+gives the same requests, so that a failure can be played again:
+`python -m loadtest.malformed --port N --key K --seed S`.
 None of them may get a status of 500 or above, and none may leave anything behind.
 """
 
@@ -64,7 +65,22 @@ class Corpus:
         return json.dumps(self._good).encode()
 
     def _value(self, depth: int = 0) -> object:
-        plain = (None, True, 0, -1, 1.5, 1e308, 10**30, "", "x", "\ud800", "\x00", [], {}, "9" * 400)
+        plain: tuple[object, ...] = (
+            None,
+            True,
+            0,
+            -1,
+            1.5,
+            1e308,
+            10**30,
+            "",
+            "x",
+            "\ud800",
+            "\x00",
+            [],
+            {},
+            "9" * 400,
+        )
         if depth > 3 or self._draw.random() < 0.7:
             return self._draw.choice(plain)
         if self._draw.random() < 0.5:
@@ -177,8 +193,13 @@ class Corpus:
                           path=path)  # fmt: skip
 
     def _noise(self) -> bytes:
-        return self._draw.choice((self._junk(400), self._draw.randbytes(self._draw.randrange(1, 3000)), b"\r\n" * 50,
-                                  b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + self._draw.randbytes(200)))  # fmt: skip
+        draw = self._draw
+        return draw.choice((
+            self._junk(400),
+            draw.randbytes(draw.randrange(1, 3000)),
+            b"\r\n" * 50,
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + draw.randbytes(200),  # TLS, to a port without it
+        ))  # fmt: skip
 
     def _cut(self) -> bytes:
         whole = self._post(self._body())
@@ -186,7 +207,7 @@ class Corpus:
 
 
 def hurl(port: int, data: bytes) -> bytes:
-    """Send one request on a connection of its own, and all that comes back. Raises `TimeoutError` if nothing ends it."""
+    """All that comes back for one request on a connection of its own. Raises `TimeoutError` if nothing ends it."""
     with socket.create_connection(("127.0.0.1", port), READ_S) as connection:
         answer = b""
         with contextlib.suppress(ConnectionError):

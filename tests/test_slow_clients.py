@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.gateway_process import Gateway, Provider, eventually, provider, proxied, running, scripted
+from tests.gateway_process import Gateway, eventually, provider, proxied, running, scripted
 
 DRIP = "models: [tiny]\nreplies: [{text: 'again ', repeat: 5000, delay: {chunk: 0.5}}]\n"
 FLOOD = f"models: [tiny]\nreplies: [{{text: 'word ', repeat: 2000, extra: {{padding: {'x' * 4000}}}}}]\n"
@@ -65,7 +65,7 @@ def test_a_client_that_never_reads_is_cut_after_write_stall_and_costs_little_mem
     with provider(tmp_path, FLOOD) as up:
         config = proxied(up.url, limits) if where == "over a socket" else scripted(tmp_path, FLOOD, limits)
         with running(tmp_path, config=config) as gateway:
-            gateway.admin("GET", "/metrics")
+            _warm_up(gateway)
             before = resident(gateway)
             held = []
             for _ in range(20):
@@ -79,8 +79,7 @@ def test_a_client_that_never_reads_is_cut_after_write_stall_and_costs_little_mem
             eventually(lambda: gateway.metric("gateway_streams") == 0, 12)
             assert time.monotonic() - began < 8
             assert resident(gateway) - before < 20 * 512 * 1024
-            assert len(eventually(lambda: len(found := gateway.logged("request")) == 20 and found)) == 20
-            assert {line["code"] for line in gateway.logged("request")} == {"client_closed_request"}
+            eventually(lambda: len(gateway.logged("request", code="client_closed_request")) == 23)
             for connection in held:
                 connection.close()
 
@@ -134,7 +133,7 @@ def test_very_many_streams_take_at_most_64_kib_each(tmp_path: Path, kind: str, c
         provider(tmp_path, DRIP if kind == "drip" else FLOOD) as up,
         running(tmp_path, config=proxied(up.url, "  limits: {write_stall: 300}\n")) as gateway,
     ):
-        _warm_up(gateway, up)
+        _warm_up(gateway)
         before = resident(gateway)
         held, ready = open_streams(gateway, count, read=kind == "drip")
         try:
@@ -156,8 +155,8 @@ def test_very_many_streams_take_at_most_64_kib_each(tmp_path: Path, kind: str, c
         eventually(lambda: gateway.metric("gateway_streams") == 0)
 
 
-def _warm_up(gateway: Gateway, up: Provider) -> None:
-    """What the first stream costs (imports, tables, metrics) is not a cost of each."""
+def _warm_up(gateway: Gateway) -> None:
+    """What the first stream costs (imports, the tokenizer's 70 MiB) is not a cost of each."""
     for _ in range(3):
         with (
             httpx.Client(trust_env=False) as client,
@@ -170,4 +169,4 @@ def _warm_up(gateway: Gateway, up: Provider) -> None:
         ):
             next(reply.iter_raw())
     eventually(lambda: gateway.metric("gateway_streams") == 0)
-    assert up.bill()
+    eventually(lambda: len(gateway.logged("request", usage_source="estimated")) == 3)

@@ -7,6 +7,7 @@ first one is answered as a request of its own, or where the probe gets what is n
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import socket
 import subprocess
@@ -216,7 +217,7 @@ def proxy(binary: Path, folder: Path, gateway: Gateway, buffering: str) -> Itera
         with (folder / "proxy.log").open("wb") as log:
             process = subprocess.Popen([str(binary), *flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            if eventually(lambda port=port, process=process: _answers(port) or process.poll() is not None):
+            if eventually(functools.partial(_is_settled, port, process)):
                 if process.poll() is None:
                     yield port
                     return
@@ -224,6 +225,10 @@ def proxy(binary: Path, folder: Path, gateway: Gateway, buffering: str) -> Itera
             process.terminate()
             process.wait(10)
     pytest.fail((folder / "proxy.log").read_text())
+
+
+def _is_settled(port: int, process: subprocess.Popen[bytes]) -> bool:
+    return _answers(port) or process.poll() is not None
 
 
 def _answers(port: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -77,18 +78,20 @@ def test_no_number_goes_down_when_a_worker_is_killed_and_another_takes_its_place
 
 def test_workers_that_die_again_and_again_are_started_after_growing_pauses(tmp_path: Path) -> None:
     with running(tmp_path, "--workers", "2", config=scripted(tmp_path, SCRIPT)) as gateway:
-        for round in range(3):
+        for _ in range(3):
             before = gateway.children()
             for pid in before:
                 os.kill(pid, signal.SIGKILL)
-            eventually(
-                lambda before=before: len(now := gateway.children()) == 2 and not set(now) & set(before), within_s=15
-            )
-            assert round < 3
+            eventually(functools.partial(_are_replaced, gateway, before), within_s=15)
         pauses = [line["pause_s"] for line in gateway.logged("worker_died", index=0)]
         assert pauses == sorted(pauses)
         assert pauses[0] < pauses[-1]
         eventually(lambda: _chats(gateway), 15)
+
+
+def _are_replaced(gateway: Gateway, before: list[int]) -> bool:
+    now = gateway.children()
+    return len(now) == 2 and not set(now) & set(before)
 
 
 def _chats(gateway: Gateway) -> bool:

@@ -81,7 +81,7 @@ async def answer(
         relay = await work
         if after is not None:
             await after(relay)
-        await replies.send_relay(relay, send)
+        await replies.send_relay(relay, send, watch.sweep)
         return relay.error is None
     except GatewayError as error:
         await _give_up(trip, relay, error, send)

@@ -10,11 +10,13 @@ from time import perf_counter
 import orjson
 
 from gateway.api.asgi import Send
+from gateway.api.keepalive import KeepAlive
 from gateway.dialects import openai
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.relay import Relay
 from gateway.upstream.attempts import Opened
+from gateway.upstream.sweep import Sweep
 from gateway.upstream.wire import Headers, header
 
 JSON = b"application/json"
@@ -22,7 +24,7 @@ _PASSED = (b"content-disposition", b"retry-after", b"retry-after-ms", b"openai-p
 """Headers of a provider that reach the client; its rate limits, cookies and addresses do not."""
 
 
-async def send_relay(relay: Relay, send: Send) -> None:
+async def send_relay(relay: Relay, send: Send, sweep: Sweep) -> None:
     """Send an answer, whichever it is."""
     opened = relay.opened
     if opened.outcome != "ok":
@@ -30,7 +32,7 @@ async def send_relay(relay: Relay, send: Send) -> None:
     elif relay.is_whole:
         await _send_whole(relay.trip, send, relay.whole(), opened.media_type or JSON, _passed(opened))
     else:
-        await _send_stream(relay, send)
+        await _send_stream(relay, send, sweep)
 
 
 def _passed(opened: Opened) -> Headers:
@@ -59,7 +61,7 @@ async def _send_whole(trip: Exchange, send: Send, body: bytes, media_type: bytes
     trip.client_s += perf_counter() - began
 
 
-async def _send_stream(relay: Relay, send: Send) -> None:
+async def _send_stream(relay: Relay, send: Send, sweep: Sweep) -> None:
     trip, opened = relay.trip, relay.opened
     data = await relay.read()
     trip.first_byte_at = perf_counter()
@@ -71,14 +73,19 @@ async def _send_stream(relay: Relay, send: Send) -> None:
     headers = reply_headers(trip, opened.media_type or b"application/octet-stream", extra)
     trip.is_answered = True
     await send({"type": "http.response.start", "status": trip.status, "headers": headers})
+    keep_alive = KeepAlive(trip, send, sweep) if relay.is_events else None
     waited = 0.0
-    while data:
-        trip.bytes_out += len(data)
-        began = perf_counter()
-        await send({"type": "http.response.body", "body": data, "more_body": True})
-        waited += perf_counter() - began
-        data = await relay.read()
-    trip.client_s += waited
+    try:
+        while data:
+            trip.bytes_out += len(data)
+            began = perf_counter()
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+            waited += perf_counter() - began
+            data = await relay.read()
+    finally:
+        trip.client_s += waited
+        if keep_alive is not None:
+            keep_alive.close()
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -17,11 +17,11 @@ PATIENCE_S = 0.2
 class ClientWatch:
     """Cancels the task that made it if the client leaves. `begin` once the request's body was read."""
 
-    __slots__ = ("_receive", "_since", "_sweep", "_task", "_watcher", "gone")
+    __slots__ = ("_receive", "_since", "_task", "_watcher", "gone", "sweep")
 
     def __init__(self, receive: Receive, sweep: Sweep) -> None:
         self._receive = receive
-        self._sweep = sweep
+        self.sweep = sweep
         self._since = sweep.now
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
@@ -30,12 +30,12 @@ class ClientWatch:
     def begin(self) -> None:
         """From now on nobody else receives."""
         if self._task is not None:
-            self._sweep.add(self)
+            self.sweep.add(self)
 
     def check(self, now: float) -> None:
         """See `sweep.Watched`."""
         if now - self._since > PATIENCE_S:
-            self._sweep.discard(self)
+            self.sweep.discard(self)
             self._watcher = asyncio.get_running_loop().create_task(self._wait())
 
     async def _wait(self) -> None:
@@ -46,7 +46,7 @@ class ClientWatch:
 
     def close(self) -> None:
         """The call is over."""
-        self._sweep.discard(self)
+        self.sweep.discard(self)
         self._task = None
         if self._watcher is not None:
             self._watcher.cancel()

@@ -143,6 +143,9 @@ class _Details(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    cached_tokens_details: _Details | None = None
 
 
 class _Usage(msgspec.Struct):
@@ -154,6 +157,8 @@ class _Usage(msgspec.Struct):
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
     input_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+    prompt_cache_hit_tokens: int | None = None  # DeepSeek's word for cached_tokens
 
 
 class _Function(msgspec.Struct):
@@ -244,21 +249,53 @@ def _converted(value: object, kind: type[_T]) -> _T | None:
 
 def _usage(found: _Usage) -> Usage | None:
     """None where no count is in it: an empty object is no report, an explicit zero is one."""
-    into = found.prompt_tokens_details or found.input_tokens_details or _Details()
-    out = found.completion_tokens_details or _Details()
+    into = found.prompt_tokens_details or found.input_tokens_details or _NO_DETAILS
+    out = found.completion_tokens_details or found.output_tokens_details or _NO_DETAILS
     given = found.prompt_tokens if found.prompt_tokens is not None else found.input_tokens
     made = found.completion_tokens if found.completion_tokens is not None else found.output_tokens
     if given is None:
         given = found.total_tokens
     if given is None and made is None:
         return None
+    cached = into.cached_tokens if into.cached_tokens is not None else found.prompt_cache_hit_tokens
+    if into.audio_tokens or out.audio_tokens or into.image_tokens or out.image_tokens:
+        return _media_usage(given, _made(found, given, made, out), cached, into, out)
     return Usage(
         _count(given),
-        _count(made),
-        _count(into.cached_tokens),
+        _made(found, given, made, out),
+        _count(cached),
         _count(into.cache_write_tokens),
         _count(out.reasoning_tokens),
     )
+
+
+def _made(found: _Usage, given: int | None, made: int | None, out: _Details) -> int:
+    """Output tokens, reasoning included. Some servers leave it out, and give themselves away by their total."""
+    total = _count(made)
+    reasoning = _count(out.reasoning_tokens)
+    if reasoning and found.total_tokens == _count(given) + total + reasoning:
+        total += reasoning
+    return total
+
+
+def _media_usage(given: int | None, made: int, cached: int | None, into: _Details, out: _Details) -> Usage:
+    of_cache = into.cached_tokens_details or _NO_DETAILS
+    return Usage(
+        _count(given),
+        made,
+        _count(cached),
+        _count(into.cache_write_tokens),
+        _count(out.reasoning_tokens),
+        input_audio_tokens=_count(into.audio_tokens),
+        output_audio_tokens=_count(out.audio_tokens),
+        cache_read_audio_tokens=_count(of_cache.audio_tokens),
+        input_image_tokens=_count(into.image_tokens),
+        output_image_tokens=_count(out.image_tokens),
+        cache_read_image_tokens=_count(of_cache.image_tokens),
+    )
+
+
+_NO_DETAILS = _Details()
 
 
 def _count(found: int | None) -> int:

@@ -66,7 +66,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     state: Terminal
     ended_at: int
     status: int = 0
-    code: str = ""
+    code: str = msgspec.field(default="")
     source: Source | None = None
     answering_model: str = ""
     input_tokens: int = 0

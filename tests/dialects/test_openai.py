@@ -102,6 +102,30 @@ def test_an_answer_in_one_piece_is_a_stream_whose_events_come_at_its_end() -> No
 @pytest.mark.parametrize(
     ("usage", "read"),
     [
+        # xAI and Gemini leave reasoning out of completion_tokens, and in the total
+        (
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 5,
+                "total_tokens": 22,
+                "completion_tokens_details": {"reasoning_tokens": 7},
+            },
+            Usage(10, 12, reasoning_tokens=7),
+        ),
+        ({"prompt_tokens": 10, "completion_tokens": 5, "prompt_cache_hit_tokens": 8}, Usage(10, 5, 8)),
+        (
+            {
+                "input_tokens": 10,
+                "output_tokens": 5,
+                "input_tokens_details": {
+                    "audio_tokens": 4,
+                    "cached_tokens": 3,
+                    "cached_tokens_details": {"audio_tokens": 2},
+                },
+                "output_tokens_details": {"audio_tokens": 5},
+            },
+            Usage(10, 5, 3, input_audio_tokens=4, output_audio_tokens=5, cache_read_audio_tokens=2),
+        ),
         ({"prompt_tokens": 3, "completion_tokens": 4}, Usage(3, 4)),
         ({"prompt_tokens": 0, "completion_tokens": 0}, Usage(0, 0)),
         ({"prompt_tokens": 3, "total_tokens": 3}, Usage(3, 0)),

@@ -25,7 +25,7 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(("query", "answer"), zip(QUERIES, ANSWERS, strict=True), ids=range(len(QUERIES)))
+@pytest.mark.parametrize(("query", "answer"), list(zip(QUERIES, ANSWERS, strict=True)))
 async def test_a_query_of_the_page_gives_what_it_says(ledger: Ledger, path: Path, query: str, answer: object) -> None:
     first = ledger.reserve(reservation())
     second = ledger.reserve(reservation(attempt=2, kind="retry"))
