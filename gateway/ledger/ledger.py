@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -158,20 +158,17 @@ class Ledger:
         fails.
         """
         try:
-            upgrade(path)
-            file = LedgerFile(path, steps)
-            try:
+            with ExitStack() as opened:
+                upgrade(path)
+                file = LedgerFile(path, steps)
+                opened.callback(file.close)
                 owner = claim(path)
-                try:
-                    recover_owner(file, owner, clock())
-                    recover(file, owner, clock())
-                    return cls(file, owner, clock, high_water=high_water, patience_s=patience_s)
-                except BaseException:
-                    owner.close()
-                    raise
-            except BaseException:
-                file.close()
-                raise
+                opened.callback(owner.close)
+                recover_owner(file, owner, clock())
+                recover(file, owner, clock())
+                ledger = cls(file, owner, clock, high_water=high_water, patience_s=patience_s)
+                opened.pop_all()  # the writer closes them
+                return ledger
         except (sqlite3.Error, SQLAlchemyError, OSError) as error:
             raise _unavailable(f"it cannot be opened ({type(error).__name__})") from error
 

@@ -181,8 +181,10 @@ class Writer:
         self._rest()
         batch = self._take()
         if batch.size or self._failing:
-            return self._write(batch) or until is None or time.monotonic() < until
-        if until is not None:
+            written = self._write(batch)
+            if not written:
+                return until is None or time.monotonic() < until
+        elif until is not None:
             return False
         self._recover_now_and_then()
         return True

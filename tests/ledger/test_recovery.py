@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from gateway.ledger import Ledger, Reader
+from gateway.ledger.file import LedgerFile
 from gateway.ledger.owners import RING, claim, claim_number
+from gateway.ledger.recovery import recover
 from loadtest.kill_child import micros
 from tests.ledger.records import reservation, settlement
 
@@ -70,6 +72,17 @@ def test_gateways_that_start_at_once_end_it_once(path: Path, reader: Reader) -> 
     audit = reader.verify()
     assert (audit.attempts, audit.in_flight, audit.faults) == (4, 0, ())
     assert sum(row["attempts"] for row in reader.sums(from_day=0, to_day=10**6, by=["day"])) == 4
+
+
+def test_a_running_gateway_ends_what_a_sibling_left_open(path: Path, reader: Reader) -> None:
+    _run(_leave_open, path=path)
+    file, own = LedgerFile(path), claim_number(path, 1)
+    assert own is not None
+    assert recover(file, own, micros()) == 4
+    assert recover(file, own, micros()) == 0
+    own.close()
+    file.close()
+    assert reader.verify().in_flight == 0
 
 
 def test_after_the_machine_has_booted_nobody_knows_what_was_sent(path: Path, reader: Reader) -> None:
