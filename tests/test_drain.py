@@ -22,6 +22,9 @@ replies:
   - when: {contains: short}
     text: "one two three four five six seven eight nine ten"
     delay: {first: 0.1, chunk: 0.1}
+  - when: {contains: soon}
+    text: "Here."
+    delay: {first: 1.5}
   - when: {contains: late}
     text: "never"
     delay: {first: 50}
@@ -89,7 +92,7 @@ def test_a_stream_that_has_begun_reaches_its_end_and_the_gateway_ends_after_it(t
 
 def test_an_answer_that_is_not_streamed_is_waited_for_too(tmp_path: Path) -> None:
     with running(tmp_path, config=scripted(tmp_path, SCRIPT, shutdown())) as gateway:
-        call = Stream(gateway, "short", stream=False)
+        call = Stream(gateway, "soon", stream=False)
         eventually(lambda: gateway.metric("gateway_in_flight_requests") == 1)
         gateway.send()
         assert gateway.ended() == 0
