@@ -4,6 +4,9 @@ uvicorn with httptools sets no limit to headers, waits for them for ever, and ca
 inside the application. This subclass adds: a cap on the head, deadlines for head and body, a check of the framing
 before anything is dispatched, an end to clients that do not read, and errors in OpenAI's shape. Trailers are dropped:
 uvicorn appends them to the headers, where one could pass for a header that a proxy in front had taken out.
+
+What is left of uvicorn is the connection's life and its shutdown. A request's own part is `cycle.py`, and no timer is
+set for it: connections that idle are found by the sweep that looks at them anyway.
 """
 
 from __future__ import annotations
@@ -12,13 +15,16 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+import httptools
+import structlog
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway import framing
+from gateway.cycle import Cycle
 from gateway.dialects.openai import error_body
-from gateway.sender import use_sender
 from gateway.upstream.sweep import Sweep
 
 WRITE_HIGH_WATER = 8 * 1024
@@ -48,12 +54,17 @@ class Bounds:
     count: Callable[[str], None]
 
 
+_log = structlog.get_logger("gateway")
+
+
 class BadFraming(Exception):
     """Raised out of a parser callback, so that nothing after it is read."""
 
 
 class Protocol(HttpToolsProtocol):
     """One connection of a client."""
+
+    cycle: Cycle  # type: ignore[assignment]
 
     def __init__(self, *args: Any, bounds: Bounds, sweep: Sweep, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -69,11 +80,22 @@ class Protocol(HttpToolsProtocol):
         self._closing_since = 0.0
         self._is_deaf = False  # refused: what still comes is thrown away
         self._problem = ""
+        self._idle_since = 0.0
+        self._scope: dict[str, Any] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See `asyncio.BaseProtocol`. A connection that says nothing is given as long as a head."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        self._scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+        }
         self._since = self._sweep.now
         self._sweep.add(self)
 
@@ -87,16 +109,23 @@ class Protocol(HttpToolsProtocol):
         if self._is_deaf:
             self._discard(len(data))
             return
+        self._idle_since = 0.0
         if not self._in_head:
             self._wire_bytes += len(data)
-            super().data_received(data)
+            self._feed(data)
             return
         if not self._since:
             self._since = self._sweep.now
         before = self._head_bytes = self._head_bytes + len(data)
-        super().data_received(data)
+        self._feed(data)
         if self._in_head and before == self._head_bytes > self._bounds.head_bytes:
             self._refuse_head()
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._refuse(400, "malformed_http", self._problem or "The request is not valid HTTP/1.1.")
 
     def _discard(self, size: int) -> None:
         self._discarded += size
@@ -108,7 +137,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """See httptools."""
-        super().on_message_begin()
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
         self._in_head = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -121,8 +152,10 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """See httptools. Refuses what two parsers might read differently before anything is dispatched."""
-        problem = framing.fault(self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers)
-        if problem is None and self.parser.should_upgrade():
+        parser = self.parser
+        method, version = parser.get_method(), parser.get_http_version()
+        problem = framing.fault(method, self.url, version, self.headers)
+        if problem is None and parser.should_upgrade():
             problem = "The connection cannot be upgraded: WebSocket and HTTP/2 are not served; use plain HTTP/1.1."
         if problem is not None:
             self._problem = problem
@@ -134,30 +167,90 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._body_bytes = self._wire_bytes = self._discarded = 0
         self._since = self._sweep.now
-        super().on_headers_complete()
-        if self.expect_100_continue:
-            # Answered without its body, it may or may not send that body: what follows could be read two ways.
-            self.cycle.keep_alive = False
+        # Answered without the body that it expects to send, a client may or may not send it: what follows could be read
+        # two ways.
+        keep_alive = version != "1.0" and not self.expect_100_continue and parser.should_keep_alive()
+        self._dispatch(method, version, keep_alive)
+
+    def _dispatch(self, method: bytes, version: str, keep_alive: bool) -> None:
+        path, _, query = self.url.partition(b"?")
+        text = path.decode("ascii")
+        scope = self._scope.copy()
+        scope["method"] = method.decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(text) if "%" in text else text
+        scope["raw_path"] = path
+        scope["query_string"] = query
+        scope["headers"] = self.headers
+        before = self.cycle
+        self.cycle = cycle = Cycle(
+            scope,
+            self.transport,
+            self.flow,
+            self.loop,
+            self.server_state.default_headers,
+            keep_alive,
+            self.expect_100_continue,
+            self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._begin(cycle)
+        else:
+            self.flow.pause_reading()  # it was sent before the one ahead of it was answered: it waits its turn
+            self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
+
+    def _begin(self, cycle: Cycle) -> None:
+        cycle.task = self.loop.create_task(self._run(cycle))
+        self.tasks.add(cycle.task)
+
+    async def _run(self, cycle: Cycle) -> None:
+        """Let the application answer. It looks after its own failures; what it leaves open is closed here."""
+        try:
+            await self.app(cycle.scope, cycle.receive, cycle.send)
+        except asyncio.CancelledError:
+            pass  # the process is shutting down
+        except Exception:
+            _log.exception("unexpected", path=cycle.scope["path"])
+        finally:
+            if cycle.task is not None:
+                self.tasks.discard(cycle.task)
+            if not cycle.response_complete and not cycle.disconnected:
+                self.transport.close()
+
+    def on_response_complete(self) -> None:
+        """See uvicorn."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._begin(self.pipeline.pop()[0])  # type: ignore[arg-type]
+        else:
+            self._idle_since = self._sweep.now
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        use_sender(cycle)
-        super()._start_asgi_task(cycle, app)
-
     def on_body(self, body: bytes) -> None:
         """See httptools."""
         self._body_bytes += len(body)
-        if self.cycle.response_complete:
+        cycle = self.cycle
+        if cycle.response_complete:
             self._discard(len(body))
-        super().on_body(body)
+            return
+        cycle.body = cycle.body + body if cycle.body else body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.set()
 
     def on_message_complete(self) -> None:
         """See httptools."""
         self._since = 0.0
         self._in_head = True
-        super().on_message_complete()
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.set()
 
     def pause_writing(self) -> None:
         """See `asyncio.BaseProtocol`."""
@@ -178,6 +271,9 @@ class Protocol(HttpToolsProtocol):
             self._check_closing(now)
         elif self._is_deaf:
             if now - self._since > _LINGER_S:
+                self.transport.close()
+        elif self._idle_since:
+            if now - self._idle_since > self.timeout_keep_alive:
                 self.transport.close()
         elif not self._since:
             return
@@ -211,10 +307,6 @@ class Protocol(HttpToolsProtocol):
             self.transport.abort()
         elif self._wire_bytes > _FRAMING_ALLOWANCE + 8 * self._body_bytes:
             self.transport.abort()  # one-byte chunks take six bytes each; only an attack takes more
-
-    def send_400_response(self, msg: str) -> None:
-        """See uvicorn: the parser gave up."""
-        self._refuse(400, "malformed_http", self._problem or "The request is not valid HTTP/1.1.")
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         """Answer without the application, and close: what follows on this connection cannot be told apart any more."""

@@ -41,7 +41,9 @@ def _run(books: Books, question: Question) -> Table:
     )
 
 
-def _costs(books: Books, period: Period, by: tuple[str, ...], only: dict[str, str | None]) -> dict[tuple[str, ...], int]:
+def _costs(
+    books: Books, period: Period, by: tuple[str, ...], only: dict[str, str | None]
+) -> dict[tuple[str, ...], int]:
     return {group.names: group.sums.cost_nano for group in sums(books, period, by, only)}
 
 

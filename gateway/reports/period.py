@@ -65,7 +65,9 @@ def day_of(text: str, *, param: str, last: bool = False) -> int:
             return (_next_month(begin) - timedelta(days=1) if last else begin).toordinal() - EPOCH.toordinal()
         return moment_of(text) // DAY_US
     except (ValueError, OverflowError):
-        raise InvalidRequest(f"{param}: `{text}` is no date; write 2026-11-23, or 2026-11 for a month.", param=param) from None
+        raise InvalidRequest(
+            f"{param}: `{text}` is no date; write 2026-11-23, or 2026-11 for a month.", param=param
+        ) from None
 
 
 def moment_of(text: str) -> int:
