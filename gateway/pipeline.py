@@ -277,7 +277,7 @@ async def _on_client(trip: Exchange, waiting: Awaitable[_T]) -> _T:
 
 
 def _headers(trip: Exchange) -> Headers:
-    headers = [_JSON, (b"traceparent", trip.trace.child(new_id).traceparent)]
+    headers = [_JSON, (b"traceparent", trip.trace.child_traceparent(new_id))]
     if trip.trace.state:
         headers.append((b"tracestate", trip.trace.state))
     return headers

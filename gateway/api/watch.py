@@ -23,7 +23,7 @@ class ClientWatch:
         self._receive = receive
         self.sweep = sweep
         self._since = sweep.now
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(sweep.loop)  # without the loop it asks the kernel for the process's id
         self._watcher: asyncio.Task[None] | None = None
         self.gone = False
 

@@ -18,7 +18,7 @@ from gateway.reports.books import Books
 from gateway.reports.period import Period
 
 Kind = Literal["text", "count", "money", "ratio", "number"]
-"""`count`: a whole number; `money`: integer nano-dollars; `ratio`: a Decimal, 0.25 is a quarter; `number`: a Decimal."""
+"""`count`: a whole number; `money`: integer nano-dollars; `ratio`: a Decimal, 0.25 a quarter; `number`: a Decimal."""
 
 Value = str | int | Decimal | None
 """None: absent, not known or not defined; never zero."""
@@ -41,11 +41,15 @@ def money(name: str, title: str) -> Column:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What a plot of the table shows: the column `value` (numbers) over the columns `labels`; `line` over time."""
+    """What a plot of the table shows: the column `value` (numbers) over the columns `labels`; `line` over time.
+
+    Of all rows only those that hold the text `of`, where it is not empty: the sums of a statement.
+    """
 
     shape: Literal["bar", "line"]
     labels: tuple[str, ...]
     value: str
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ Run = Callable[[Books, Question], Table]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report. `summary` is one sentence; `run` answers a question and raises `Unavailable` if the ledger does not."""
+    """One report. `summary` is one sentence; `run` answers, and raises `Unavailable` if the ledger does not."""
 
     name: str
     title: str

@@ -42,7 +42,7 @@ def _run(books: Books, question: Question) -> Table:
         rows=tuple(rows),
         totals=("Total", None, None, None, *_figures(whole)),
         notes=(f"Rows with `{SUM}` add up those of a team above them.", *uncertain(whole)),
-        chart=Chart("bar", _BY, "cost_usd"),
+        chart=Chart("bar", ("team",), "cost_usd", of=SUM),
     )
 
 

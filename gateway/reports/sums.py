@@ -41,7 +41,8 @@ ROWS_ONLY: Final[Mapping[str, str]] = {
     "endpoint": "endpoint",
     "tag": "COALESCE(tag.value, '')",
 }
-DIMENSIONS: Final = (*ROLLED, *ROWS_ONLY)
+_SQL: Final = {**ROLLED, **ROWS_ONLY}
+DIMENSIONS: Final = tuple(_SQL)
 FILTERED: Final = ("team", "project", "provider", "model")
 
 _TITLES: Final = {"key": "Key", "version": "Prompt version", "week": "Week from", "source": "Counted by"}
@@ -122,7 +123,7 @@ def sums(books: Books, period: Period, by: Sequence[str], only: Mapping[str, str
     where, kept = _filter(only, rolled=source == "daily")
     if source == "daily":
         where = ["day >= ?", "day <= ?", *where]
-    expressions = ", ".join((ROLLED | ROWS_ONLY)[name] for name in by)
+    expressions = ", ".join(_SQL[name] for name in by)
     numbers = ", ".join(str(number + 1) for number in range(len(by)))
     condition = f" WHERE {' AND '.join(where)}" if where else ""
     rows = books.all(

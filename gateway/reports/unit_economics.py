@@ -28,7 +28,8 @@ _SQL: Final = """SELECT {names} COUNT(DISTINCT request_id),
   COALESCE(SUM(state IN ('settled', 'estimated')), 0), COUNT(DISTINCT NULLIF(session, '')),
   COALESCE(SUM(cost_nano), 0), COALESCE(SUM(CASE WHEN session <> '' THEN cost_nano END), 0)
 FROM (SELECT r.*, r.began_at / 86400000000 AS day, e.state, e.cost_nano
-  FROM reservations AS r JOIN endings AS e USING (attempt_id) WHERE r.began_at >= ? AND r.began_at < ?){where} {group}"""
+  FROM reservations AS r JOIN endings AS e USING (attempt_id)
+  WHERE r.began_at >= ? AND r.began_at < ?){where} {group}"""
 
 
 def _run(books: Books, question: Question) -> Table:

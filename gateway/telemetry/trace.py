@@ -38,6 +38,10 @@ class Trace(msgspec.Struct, frozen=True):
         """A span below this one, for one attempt at a provider."""
         return Trace(self.trace_id, new_id()[:16], self.span_id, self.flags, self.state)
 
+    def child_traceparent(self, new_id: Callable[[], str]) -> bytes:
+        """The header that a child of this span would send, where nothing else is wanted of it."""
+        return f"00-{self.trace_id}-{new_id()[:16]}-{self.flags:02x}".encode()
+
     @property
     def traceparent(self) -> bytes:
         """The header that tells the next one down that this span is its parent."""

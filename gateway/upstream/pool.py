@@ -26,6 +26,9 @@ RACE_S = 1.0
 """Seconds after sending within which a reused connection that ends had been closed before the request came. Later, the
 provider may have worked on it, and to send it again may bill it twice."""
 
+FRESH_S = 0.5
+"""Seconds of idling below which nobody checks whether a provider has spoken unasked: they do so when they time out."""
+
 _MAX_HEADS = 256
 
 Outcome = Literal["ok", "refused", "timeout", "dns", "tls", "address_refused"]
@@ -123,7 +126,7 @@ class Pool:
         """The connection that idles for the shortest time, dropping those in which something came in meanwhile."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_quiet():
+            if self._sweep.now - connection.idle_since < FRESH_S or connection.is_quiet():
                 return connection
             connection.drop()
         return None

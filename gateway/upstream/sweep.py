@@ -24,7 +24,7 @@ class Sweep:
     """Calls `check` of each thing that was added, each period, until it is discarded."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, period_s: float = PERIOD_S) -> None:
-        self._loop = loop
+        self.loop = loop
         self._period_s = period_s
         self._watched: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -37,7 +37,7 @@ class Sweep:
 
     def start(self) -> None:
         """Begin to sweep."""
-        self._timer = self._loop.call_later(self._period_s, self._tick)
+        self._timer = self.loop.call_later(self._period_s, self._tick)
 
     def stop(self) -> None:
         """Stop sweeping; nothing that is still in the set is called again."""
@@ -46,7 +46,7 @@ class Sweep:
             self._timer = None
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(self._period_s, self._tick)
-        now = self.now = self._loop.time()
+        self._timer = self.loop.call_later(self._period_s, self._tick)
+        now = self.now = self.loop.time()
         for watched in tuple(self._watched):
             watched.check(now)

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.errors import BrokenReply, ClientGone, GatewayError, InvalidRequest, Unreachable
 from gateway.model.route import Timeouts
-from gateway.upstream.pool import IDLE_S, RACE_S, Pool, encode
+from gateway.upstream.pool import FRESH_S, IDLE_S, RACE_S, Pool, encode
 from gateway.upstream.wire import Headers, Request, Upstream
 from tests.upstream.providers import OK, Line, eventually, obliging, pooling, serving, sockets
 
@@ -112,6 +112,7 @@ async def test_bytes_in_the_socket_are_seen_before_the_connection_is_given_away(
         assert await ask(pool) == b"ok"
         raw = lines[0].writer.get_extra_info("socket")
         os.write(raw.fileno(), EVIL)  # behind the loop's back: it has had no chance to look
+        pool._idle[0].idle_since -= FRESH_S  # providers speak unasked to a connection that has idled, not to a busy one
         second.set()
         assert await ask(pool) == b"ok"
         assert (len(provider.lines), tally.retries) == (2, 0)

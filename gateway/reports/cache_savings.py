@@ -1,0 +1,101 @@
+"""What providers' prompt caches saved: cached input at its own rate, against the same tokens at the rate of new input.
+
+Writing into a cache may cost more than plain input; that is subtracted. Which rate a call had only its row tells, so
+the rows of calls that used a cache are read.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.model.price import Line
+from gateway.reports.base import FILTERS, Chart, Column, Parameter, Question, Report, Table, Value, money
+from gateway.reports.books import Books
+from gateway.reports.lines import lines_of
+from gateway.reports.rounding import half_even
+from gateway.reports.sums import ROLLED, TIMES, blank, columns, filters, partial
+
+_CHOICES: Final = tuple(name for name in ROLLED if name not in TIMES and name not in ("state", "source"))
+_FIGURES: Final = (
+    Column("calls", "Calls", "count", "attempts"),
+    Column("cache_read_tokens", "Read", "count", "tokens"),
+    Column("cache_write_tokens", "Written", "count", "tokens"),
+    money("read_saved_usd", "Saved by reads"),
+    money("write_extra_usd", "Extra for writes"),
+    money("saved_usd", "Saved"),
+    Column("not_compared_tokens", "Not compared", "count", "tokens"),
+)
+_SQL: Final = """SELECT {names} e.lines FROM reservations AS r JOIN endings AS e USING (attempt_id)
+WHERE r.began_at >= ? AND r.began_at < ? AND (e.cache_read_tokens > 0 OR e.cache_write_tokens > 0){where}"""
+
+
+@dataclass(slots=True)
+class _Savings:
+    calls: int = 0
+    read: int = 0
+    written: int = 0
+    saved: int = 0
+    extra: int = 0
+    not_compared: int = 0
+
+    def add(self, lines: Iterable[Line]) -> None:
+        """One attempt."""
+        self.calls += 1
+        by_meter = {line.meter: line for line in lines}
+        plain = by_meter.get("input")
+        for line in by_meter.values():
+            if not line.meter.startswith(("cache_read", "cache_write")):
+                continue
+            reads = line.meter.startswith("cache_read")
+            self.read += line.quantity if reads else 0
+            self.written += 0 if reads else line.quantity
+            if plain is None or line.meter.endswith(("_audio", "_image", "_video")):
+                self.not_compared += line.quantity
+            elif reads:
+                self.saved += half_even(line.quantity * (plain.rate - line.rate), line.per)
+            else:
+                self.extra += half_even(line.quantity * (line.rate - plain.rate), line.per)
+
+    def figures(self) -> tuple[Value, ...]:
+        """The cells."""
+        return self.calls, self.read, self.written, self.saved, self.extra, self.saved - self.extra, self.not_compared
+
+
+def _run(books: Books, question: Question) -> Table:
+    by: tuple[str, ...] = question["by"]
+    only = {name: value for name, value in filters(question).items() if value is not None}
+    names = "".join(f"r.{ROLLED[name]}, " for name in by)
+    where = "".join(f" AND r.{ROLLED[name]} = ?" for name in only)
+    values = [question.period.begins_us, question.period.ends_us, *only.values()]
+    found: dict[tuple[str, ...], _Savings] = defaultdict(_Savings)
+    whole = _Savings()
+    for *group, text in books.stream(_SQL.format(names=names, where=where), values):
+        lines = lines_of(text)
+        found[tuple(group)].add(lines)
+        whole.add(lines)
+    ordered = sorted(found.items(), key=lambda one: (one[1].extra - one[1].saved, one[0]))
+    return Table(
+        report="cache-savings",
+        title="Cache savings by " + ", ".join(by) if by else "Cache savings",
+        period=question.period,
+        columns=(*columns(by), *_FIGURES),
+        rows=tuple((*group, *savings.figures()) for group, savings in ordered),
+        totals=(*blank(by), *whole.figures()) if by and found else None,
+        notes=(
+            "Not compared: tokens of calls without any new input (no rate to compare with), and of sound and images.",
+            *partial(books, question.period),
+        ),
+        chart=Chart("bar", by, "saved_usd") if by else None,
+    )
+
+
+REPORT: Final = Report(
+    "cache-savings",
+    "Cache savings",
+    "What providers' prompt caches saved, less what writing into them cost.",
+    (Parameter("by", "names", "What to group by.", "provider,model", _CHOICES), *FILTERS),
+    _run,
+)
