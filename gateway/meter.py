@@ -14,7 +14,7 @@ from gateway.model.events import Event, Failed, Start, TextDelta, ToolDelta, Usa
 from gateway.model.usage import Usage
 from gateway.pricing.tokens import count_request, count_text
 
-SAMPLE = 8 * 1024
+SAMPLE = 4 * 1024
 _PIECES = 64
 """Deltas kept apart: a short `str` takes ten times the room of its letters, which is 90 KiB a stream of short words."""
 _INLINE = 1024

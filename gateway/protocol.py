@@ -27,7 +27,7 @@ from gateway.cycle import Cycle
 from gateway.dialects.openai import error_body
 from gateway.upstream.sweep import Sweep
 
-WRITE_HIGH_WATER = 8 * 1024
+WRITE_HIGH_WATER = 4 * 1024
 """Bytes that wait for a slow client before the provider is paused: each of thousands of streams may hold as many."""
 
 _BODY_GRACE_S = 10.0

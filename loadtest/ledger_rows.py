@@ -72,7 +72,8 @@ SELECT attempt_id, printf('req_%012x', n), 1, 'first', began_at, '/v1/chat/compl
   '0f34', nano + 5000000 FROM made
 """
 _SENDINGS: Final = "INSERT INTO sendings SELECT attempt_id, began_at + 200 FROM made WHERE state <> 'void'"
-_ENDINGS: Final = """
+_LINE: Final = '{"meter":"%s","quantity":%d,"rate":%d,"per":1000000,"nano_usd":%d}'
+_ENDINGS: Final = f"""
 INSERT INTO endings
 SELECT attempt_id, state, began_at + 900000 + h2 % 1000, CASE state WHEN 'void' THEN 0 ELSE 200 END,
   CASE state WHEN 'void' THEN 'upstream_unreachable' ELSE '' END,
@@ -80,10 +81,9 @@ SELECT attempt_id, state, began_at + 900000 + h2 % 1000, CASE state WHEN 'void' 
   has_tokens * input, has_tokens * output, has_tokens * cached, 0, 0, NULL,
   CASE WHEN has_cost THEN nano WHEN state = 'void' THEN 0 END,
   CASE WHEN has_cost THEN
-    printf('[{"meter":"input","quantity":%d,"rate":%d,"per":1000000,"nano_usd":%d},', input - cached, input_rate, input_nano)
-    || CASE WHEN cached THEN printf('{"meter":"cache_read","quantity":%d,"rate":%d,"per":1000000,"nano_usd":%d},', cached,
-      cache_rate, cache_nano) ELSE '' END
-    || printf('{"meter":"output","quantity":%d,"rate":%d,"per":1000000,"nano_usd":%d}]', output, output_rate, output_nano)
+    '[' || printf('{_LINE}', 'input', input - cached, input_rate, input_nano)
+    || CASE WHEN cached THEN printf(',{_LINE}', 'cache_read', cached, cache_rate, cache_nano) ELSE '' END
+    || printf(',{_LINE}', 'output', output, output_rate, output_nano) || ']'
   END, 'generated', '1', '2026-11-01', 900000, 120000, 0 FROM made
 """
 _KEYS: Final = "day, team, project, key_id, model, provider, deployment, prompt_id, prompt_version, state, source"
@@ -180,9 +180,8 @@ def main() -> None:
         progress=lambda done: print(f"{done:,} rows, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True),
     )
     size = asked.path.stat().st_size
-    print(
-        f"{asked.path}: {asked.rows:,} rows, {size / 2**30:.2f} GiB, {time.monotonic() - began:.0f} s, seed {asked.seed}"
-    )
+    took_s = time.monotonic() - began
+    print(f"{asked.path}: {asked.rows:,} rows, {size / 2**30:.2f} GiB, {took_s:.0f} s, seed {asked.seed}")
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ class Account:
         return f"<Account {self.id} of {self.limit.cap}>"
 
     def renew(self, now: float) -> Lease:
-        """The lease of the window of `now`, in the place of one that has ended or is given up."""
-        if self.lease.is_retiring or now >= self.lease.ends:
+        """The lease of the window of `now`, in the place of one that has ended or was given up."""
+        if self.lease.is_gone or now >= self.lease.ends:
             self.lease = self._lease(now)
         return self.lease
 

@@ -50,6 +50,7 @@ class Lease:
         "granted",
         "held",
         "is_dirty",
+        "is_gone",
         "is_retiring",
         "key",
         "mark",
@@ -73,7 +74,8 @@ class Lease:
         self.queued = 0  # calls that wait for a draw: later ones wait behind them
         self.used_at = 0.0
         self.is_dirty = False  # has something to report
-        self.is_retiring = False
+        self.is_retiring = False  # asks the store to forget it
+        self.is_gone = False
         self.standing = Standing(0, 0, 0)
         self.warn_below = -NEVER  # with less than this to spare, the cap comes near
         self.barred_until = 0.0  # until then the store need not be asked again for `barred_units` or more
@@ -147,15 +149,15 @@ class Lease:
 class Rate(Lease):
     """A share of a rate: no 60 s ever see more let through here than the share."""
 
-    __slots__ = ("_minute", "_second")
+    __slots__ = ("_minute", "second")
 
     def __init__(self, account: Account, key: Key, ends: int, slot: int, mark: Callable[[int, int], None]) -> None:
         super().__init__(account, key, ends, slot, mark)
         self._minute: deque[Grains] = deque()
-        self._second = 0
+        self.second = 0
 
     def sweep(self, second: int) -> None:
-        self._second = second
+        self.second = second
         minute = self._minute
         # What was let through late in a second is a whole minute old only when 61 have begun.
         while minute and minute[0].second < second - MINUTE_S:
@@ -166,11 +168,11 @@ class Rate(Lease):
     def take(self, units: int) -> Grains:
         self.free -= units
         minute = self._minute
-        if minute and minute[-1].second == self._second:
+        if minute and minute[-1].second == self.second:
             grains = minute[-1]
             grains.units += units
         else:
-            grains = Grains(self._second, units)
+            grains = Grains(self.second, units)
             minute.append(grains)
         return grains
 

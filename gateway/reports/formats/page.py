@@ -1,0 +1,58 @@
+"""A table as one printable page: no script, nothing loaded from elsewhere, plots drawn as SVG."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Final
+
+from gateway.reports.base import Column, Table, Value
+from gateway.reports.formats.plot import draw
+from gateway.reports.formats.points import points
+from gateway.reports.formats.words import heading, readable
+
+_STYLE: Final = """
+body { font: 14px/1.4 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; color: #222; }
+h1 { font-size: 1.4rem; margin-bottom: 0; }
+p.period { margin-top: .2rem; color: #555; }
+table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .7rem .2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; }
+th.n, td.n { text-align: right; }
+tfoot td { font-weight: bold; border-top: 2px solid #222; }
+thead { display: table-header-group; }
+tr { break-inside: avoid; }
+svg { max-width: 100%; height: auto; font-size: 12px; break-inside: avoid; }
+@media print { body { margin: 0; max-width: none; font-size: 11px; } }
+"""
+
+
+def write(table: Table) -> bytes:
+    """The page."""
+    drawn = points(table)
+    plot = draw(drawn, table.chart.shape, table.title) if drawn is not None and table.chart is not None else ""
+    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{escape(table.title)}, {table.period}</title><style>{_STYLE}</style></head><body>"
+        f"<h1>{escape(table.title)}</h1>"
+        f'<p class="period">{table.period} (UTC, both days included). Money in USD.</p>'
+        f"{plot}{_table(table) if table.rows else '<p>Nothing was booked in this time.</p>'}"
+        f"{f'<ul>{notes}</ul>' if notes else ''}</body></html>\n"
+    ).encode()
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th{_side(column)}>{escape(heading(column))}</th>" for column in table.columns)
+    body = "".join(f"<tr>{_cells(row, table.columns)}</tr>" for row in table.rows)
+    foot = f"<tfoot><tr>{_cells(table.totals, table.columns, '')}</tr></tfoot>" if table.totals is not None else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>{foot}</table>"
+
+
+def _cells(row: tuple[Value, ...], columns: tuple[Column, ...], absent: str = "-") -> str:
+    return "".join(
+        f"<td{_side(column)}>{escape(absent if value is None else readable(value, column) or '(none)')}</td>"
+        for value, column in zip(row, columns, strict=True)
+    )
+
+
+def _side(column: Column) -> str:
+    return "" if column.kind == "text" else ' class="n"'
