@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
+
 from gateway.model.chat import ChatRequest
 from gateway.model.events import Event, Failed, Start, TextDelta, ToolDelta, UsageReport
 from gateway.model.usage import Usage
@@ -24,10 +26,12 @@ _INLINE = 1024
 class Meter:
     """`see` every event, then ask for `usage`."""
 
-    __slots__ = ("_beyond", "_pieces", "_request", "_room", "answering_model", "reported", "started")
+    __slots__ = ("_beyond", "_body", "_model", "_pieces", "_room", "answering_model", "reported", "started")
 
     def __init__(self, request: ChatRequest | None) -> None:
-        self._request = request
+        # the bytes, not what they say: that takes several times as much, and is seldom wanted again
+        self._body = request.body if request is not None else None
+        self._model = request.model if request is not None else ""
         self._pieces: list[str] = []
         self._room = SAMPLE
         self._beyond = 0  # characters that were not kept
@@ -61,23 +65,20 @@ class Meter:
         else:
             self._beyond += len(text)
 
-    @property
-    def _model(self) -> str:
-        return self.answering_model or (self._request.model if self._request is not None else "")
-
     async def usage(self) -> Usage | None:
         """What the provider counted, else an estimate; None where there is nothing to count."""
         if self.reported is not None:
             return self.reported
-        if self._request is None or not self.started:
+        if self._body is None or not self.started:
             return None
-        if SAMPLE - self._room + len(self._request.body) <= _INLINE:
-            return self._estimate(self._request)
-        return await asyncio.to_thread(self._estimate, self._request)
+        if SAMPLE - self._room + len(self._body) <= _INLINE:
+            return self._estimate(self._body)
+        return await asyncio.to_thread(self._estimate, self._body)
 
-    def _estimate(self, request: ChatRequest) -> Usage:
+    def _estimate(self, body: bytes) -> Usage:
+        model = self.answering_model or self._model
         sample = "".join(self._pieces)
-        made = count_text(self._model, sample)
+        made = count_text(model, sample)
         if self._beyond:
             made += round(made * self._beyond / len(sample))
-        return Usage(count_request(self._model, request.parsed), made, source="estimated")
+        return Usage(count_request(model, orjson.loads(body)), made, source="estimated")

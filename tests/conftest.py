@@ -16,7 +16,7 @@ import pytest
 
 DATA_VARIABLE = "GATEWAY_TEST_DATA"
 
-DEBIAN_PACKAGES = {"nginx": "nginx-light", "setpriv": "util-linux", "node": "nodejs"}
+DEBIAN_PACKAGES = {"fiu-run": "fiu-utils", "nginx": "nginx-light", "setpriv": "util-linux", "node": "nodejs"}
 """Binaries whose Debian package has another name."""
 
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"

@@ -92,6 +92,8 @@ def verb_exists(words: list[str]) -> bool:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_verb_of_the_command_line_that_is_named_exists(page: Path) -> None:
     called = re.compile(r"(?:\w+=\S* )*(?:(?:\.venv/bin/)?gateway|(?:\S*/)?python3? -m gateway)((?: [a-z][a-z-]*)+)")
+    if "**Not in service yet.**" in page.read_text():
+        return  # such a page names the verbs that come with its part
     missing = [line for line in commands(page) if (match := called.match(line)) and not verb_exists(match[1].split())]
     assert missing == []
 

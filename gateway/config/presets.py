@@ -1,8 +1,9 @@
 """Providers that speak OpenAI's wire format, by name: where they are, which variable holds the key, what differs.
 
 A provider of the configuration that names a `preset` takes from here what it does not say itself. Each row names the
-page it came from; all were read in November 2026. `ask_stream_usage` is off where a provider refuses
-`stream_options` or sends usage with every stream anyway: the body then goes out as it came.
+page that describes it, as far as copies of those pages could be read in November 2026; no provider was called.
+`ask_stream_usage` is off where a provider refuses `stream_options` or sends usage with every stream anyway: the body
+then goes out as it came.
 """
 
 from __future__ import annotations

@@ -67,6 +67,12 @@ class Hold:
             self._ready.set_exception(error)
             self._ready.exception()  # seen: a caller that was cancelled will not ask
 
+    def drop(self) -> None:
+        """Nobody waits any more. Called by `Limits`."""
+        self.state = ENDED
+        if self._ready is not None:
+            self._ready.cancel()
+
     def warnings(self) -> list[str]:
         """The budgets that come near their caps, a sentence each; none as a rule."""
         return [_warning(lease) for lease, _ in self.parts if lease.free < lease.warn_below]

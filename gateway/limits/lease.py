@@ -43,6 +43,7 @@ class Lease:
 
     __slots__ = (
         "account",
+        "barred_free",
         "barred_units",
         "barred_until",
         "ends",
@@ -78,8 +79,9 @@ class Lease:
         self.is_gone = False
         self.standing = Standing(0, 0, 0)
         self.warn_below = -NEVER  # with less than this to spare, the cap comes near
-        self.barred_until = 0.0  # until then the store need not be asked again for `barred_units` or more
+        self.barred_until = 0.0  # until then the store need not be asked again for `barred_units` or more,
         self.barred_units = 0
+        self.barred_free = 0  # unless more than this has become free here
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.account.id}: {self.free} free, {self.held} held, {self.spent} spent>"
@@ -98,6 +100,7 @@ class Lease:
         over = true - units
         if over > 0:
             self.over += over
+            self.give_back(max(self.free - over, 0))  # the next calls shall not add to it
         else:
             self.free -= over
             over = 0
@@ -107,11 +110,13 @@ class Lease:
     def sweep(self, second: int) -> None:
         """Count no longer what is a minute old. `second` by a clock that never goes back."""
 
-    def give_back(self, keep: int) -> None:
-        """Return to the store what is to spare beyond `keep`; it is gone from here at once."""
-        if self.free > keep:
-            self.returned += self.free - keep
-            self.free = keep
+    def give_back(self, keep: int) -> bool:
+        """Return to the store what is to spare beyond `keep`; it is gone from here at once. Whether there was any."""
+        if self.free <= keep:
+            return False
+        self.returned += self.free - keep
+        self.free = keep
+        return True
 
     def report(self) -> Report:
         """The totals of this moment."""
@@ -136,6 +141,22 @@ class Lease:
         limit = self.account.limit
         if limit.warn_at is not None:
             self.warn_below = standing.spent + standing.leased - int(limit.warn_at * limit.cap)
+
+    def bar(self, units: int, now: float, for_s: float) -> None:
+        """Remember that the store has just refused so many units."""
+        if now >= self.barred_until or units < self.barred_units:
+            self.barred_units = units
+        self.barred_until = now + for_s
+        self.barred_free = self.free
+
+    def is_barred(self, units: int, now: float) -> bool:
+        """Whether the store would but refuse again."""
+        return (
+            now < self.barred_until
+            and units >= self.barred_units
+            and units > self.free
+            and self.free <= self.barred_free
+        )
 
     def used(self) -> int:
         """What all workers have spent and hold, as last known; what others have to spare counts as used."""

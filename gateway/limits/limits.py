@@ -26,7 +26,7 @@ import structlog
 from gateway.errors import GatewayError, Unavailable
 from gateway.limits.account import Account
 from gateway.limits.bank import Ask, Bank, Reply, slice_of
-from gateway.limits.hold import HELD, NOTHING, PENDING, Hold
+from gateway.limits.hold import ENDED, HELD, NOTHING, PENDING, Hold
 from gateway.limits.lease import Lease
 from gateway.limits.refusal import refusal, unpriced
 from gateway.limits.rules import KeyTerms, Rules, Term
@@ -37,7 +37,7 @@ SWEEP_TICKS: Final = 8
 """Every so many ticks all leases are looked at, and those that nobody used since give back all they have to spare."""
 BAR_S: Final = 0.2
 PLANS: Final = 10_000
-"""Kinds of call whose budgets are remembered; a kind is a key and a model, and a user and tags where rules name some."""
+"""Kinds of call whose budgets are remembered: a key and a model, and a user and tags where rules name some."""
 BATCH: Final = 1000
 """Calls answered by one transaction."""
 
@@ -130,7 +130,7 @@ class Limits:
     def release(self, hold: Hold) -> None:
         """End the hold of a call that was not made: it cost and took nothing."""
         if hold.state == PENDING:
-            hold.refuse(asyncio.CancelledError())
+            hold.drop()
         elif hold.state == HELD and hold.parts:
             self._end(hold, 0, 0, 0)
 
@@ -164,7 +164,7 @@ class Limits:
             self._wake()
 
     async def close(self) -> None:
-        """Tell the store everything, give everything back, and end. What is still held then counts as spent."""
+        """Tell the store everything, give everything back, and end. What is still held will count as spent."""
         for hold in self._queue:
             hold.refuse(Unavailable("The gateway is shutting down; send the request again.", retry_after_s=1))
         if self._pump is not None:
@@ -209,7 +209,7 @@ class Limits:
         return hold
 
     def _end(self, hold: Hold, cost_nano: int | None, requests: int, tokens: int) -> int:
-        hold.state = 2
+        hold.state = ENDED
         overrun = 0
         for (lease, units), grains in zip(hold.parts, hold.grains, strict=True):
             unit = lease.account.unit
@@ -218,10 +218,9 @@ class Limits:
                 overrun = over if over > overrun else overrun
             else:
                 lease.settle(units, tokens if unit == 2 else requests, grains)
-            if not lease.is_dirty:
+            if not (lease.is_dirty or lease.account.is_rate):  # of a rate the store hears when something goes back
                 self._note(lease)
-        if overrun and hold.parts:
-            self.overrun_nano += overrun
+        self.overrun_nano += overrun
         return overrun
 
     def _make_plan(
@@ -257,22 +256,22 @@ class Limits:
         limit = lease.account.limit
         idle = is_sweep and now - lease.used_at > SWEEP_TICKS * TICK_S
         left = limit.cap - lease.standing.spent - lease.standing.leased + lease.free
-        lease.give_back(0 if idle or now >= lease.ends else slice_of(limit.kind, limit.cap, left, self._workers))
+        keep = 0 if idle or now >= lease.ends else slice_of(limit.kind, limit.cap, left, self._workers)
+        gave = lease.give_back(keep)
         if idle and lease.is_idle():
             lease.is_retiring = True
-        if is_sweep and (lease.is_retiring or lease.returned_unsaid()):
+        if gave or lease.is_retiring:
             self._note(lease)
 
     def _join(self, hold: Hold, second: int) -> None:
         for lease, units in hold.parts:
-            if units > lease.account.limit.cap or (
-                units >= lease.barred_units and units > lease.free and hold.now < lease.barred_until
-            ):
-                hold.state = 2
+            if units > lease.account.limit.cap or lease.is_barred(units, hold.now):
+                hold.state = ENDED
                 raise refusal(lease, units, hold.now, second)
         hold.wait(asyncio.get_running_loop())
         for lease, _ in hold.parts:
             lease.queued += 1
+            lease.is_retiring = False
         self._queue.append(hold)
         self._wake()
 
@@ -282,14 +281,14 @@ class Limits:
 
     async def _run_pump(self) -> None:
         try:
-            while self._queue or self._dirty:
+            is_first = True  # with nobody waiting there may still be something to report
+            while self._queue or is_first:
+                is_first = False
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH))]
                 try:
                     await self._answer(batch)
-                except Exception as error:
+                except Exception as error:  # whatever it is, nobody may be left waiting; reports go with the next tick
                     self._fail(batch, error)
-                    if not self._queue:
-                        return  # what is to be reported is tried again at the next tick
         finally:
             self._pump = None
 
@@ -304,12 +303,12 @@ class Limits:
                 if hold.state != PENDING:
                     continue  # nobody waits any more
                 if answer is None:
+                    for lease, _ in hold.parts:
+                        lease.sweep(second)
                     hold.take()
                     continue
                 lease, units = next((lease, units) for lease, units in hold.parts if lease.key == answer)
-                if lease.barred_until <= hold.now or units < lease.barred_units:
-                    lease.barred_units = units
-                lease.barred_until = hold.now + BAR_S
+                lease.bar(units, hold.now, BAR_S)
                 hold.refuse(refusal(lease, units, hold.now, second))
         finally:
             for hold in batch:

@@ -38,8 +38,8 @@ def refusal(lease: Lease, units: int, now: float, second: int) -> RateLimited:
         )
     wait_s = lease.wait_s(units, second) if isinstance(lease, Rate) else 1
     return RateLimited(
-        f"{subject} may use {limit.cap} {what} a minute, and {max(limit.cap - lease.used(), 0)} are left for this call, "
-        f"which may take {units}. Try again in {wait_s} s.",
+        f"{subject} may use {limit.cap} {what} a minute; {max(limit.cap - lease.used(), 0)} are left, and this call "
+        f"may take {units}. Try again in {wait_s} s.",
         code="rate_limit_exceeded",
         retry_after_s=wait_s,
     )
@@ -48,7 +48,7 @@ def refusal(lease: Lease, units: int, now: float, second: int) -> RateLimited:
 def unpriced(subject: str, limit: Limit, model: str) -> Forbidden:
     """Why a model without a price may not be used under a budget of dollars."""
     return Forbidden(
-        f"The model {ascii(model[:100])} has no price, and {subject} has a budget of {dollars(limit.cap)} "
+        f"The model {model[:100]!a} has no price, and {subject} has a budget of {dollars(limit.cap)} "
         f"{_per(limit)}. Give it a price in prices.yaml, or allow it with `allow_unpriced`.",
         code="model_unpriced",
         param="model",
@@ -72,8 +72,8 @@ def _spent(lease: Lease, units: int, now: float) -> RateLimited:
     until = moment(lease.ends)
     opens = f"It starts anew at {until}." if until else "It does not start anew; ask for a larger one."
     return RateLimited(
-        f"The budget of {lease.account.subject} is {dollars(limit.cap)} {_per(limit)}; {dollars(lease.used())} are spent "
-        f"or held, and this call may cost {dollars(units)}. {opens}",
+        f"The budget of {lease.account.subject} is {dollars(limit.cap)} {_per(limit)}; {dollars(lease.used())} are "
+        f"spent or held, and this call may cost {dollars(units)}. {opens}",
         code="budget_exceeded",
         retry_after_s=max(int(lease.ends - now) + 1, 1) if until else None,
     )

@@ -28,5 +28,5 @@ def find(name: str) -> Report:
     if found is None:
         near = difflib.get_close_matches(name, reports(), 1)
         hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(reports())}."
-        raise NotFound(f"There is no report `{name}`; {hint}", code="report_not_found")
+        raise NotFound(f"There is no report `{name}`; {hint}")
     return found

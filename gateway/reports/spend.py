@@ -49,8 +49,15 @@ def _run(books: Books, question: Question) -> Table:
         rows=tuple((*group.names, *_figures(group.sums)) for group in groups if group.sums.attempts),
         totals=(*blank(by), *_figures(whole)) if by else None,
         notes=(*notes(books, question.period, by), *uncertain(whole)),
-        chart=Chart("line" if by[:1] in (("day",), ("week",), ("month",)) else "bar", by, "cost_usd") if by else None,
+        chart=_chart(by),
     )
+
+
+def _chart(by: tuple[str, ...]) -> Chart | None:
+    """All together over time where the first dimension is a time."""
+    if not by:
+        return None
+    return Chart("line", by[:1], "cost_usd") if by[0] in TIMES else Chart("bar", by, "cost_usd")
 
 
 def _ordered(groups: list[Group], by: tuple[str, ...]) -> list[Group]:

@@ -2,7 +2,7 @@
 
 A request is a call of an application; it may take several attempts, all of which cost. An answer is an attempt that
 was settled or estimated. How many requests and sessions there were only the rows can tell, so this report reads the
-rows of the period (about a second for every million). Costs per unit are rounded half-even to a nano-dollar.
+rows of the period (1.5 s for every million). Costs per unit are rounded half-even to a nano-dollar.
 """
 
 from __future__ import annotations

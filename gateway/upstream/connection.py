@@ -27,7 +27,7 @@ one chunk's extension, trailers. It is looked at once a read, so one read more m
 TLS_READ_LIMIT = 16 * 1024
 """Bytes of ciphertext after which a paused TLS connection stops its socket; the loop's own limit is 256 KiB."""
 
-_SMALL_READ = memoryview(bytearray(4 * 1024))
+_SMALL_READ = memoryview(bytearray(2 * 1024))
 _LARGE_READ = memoryview(bytearray(128 * 1024))
 # One buffer for all connections of the process: it is emptied within the call that filled it. Streams read little at
 # a time, so that what one read brings beyond the high-water mark stays small; files and whole bodies want throughput.

@@ -18,7 +18,7 @@ from gateway.upstream.wire import Headers, header
 if TYPE_CHECKING:
     from gateway.upstream.connection import Connection
 
-HIGH_WATER = 4 * 1024
+HIGH_WATER = 2 * 1024
 """Bytes held before the socket is paused: small, because every slow stream may hold as much, and one read more."""
 
 BULK_HIGH_WATER = 64 * 1024

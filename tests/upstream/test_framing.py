@@ -52,11 +52,11 @@ REFUSED = {
     "HTTP/0.9": b"<html>hello</html>\r\n\r\n",
     "a status of no number": b"HTTP/1.1 abc OK\r\nContent-Length: 5\r\n\r\nhello",
     "an upgrade": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nhello",
-    "a head that is too long": OK + b"X: " + b"x" * (MAX_HEAD + HIGH_WATER) + b"\r\n\r\n",
+    "a head that is too long": OK + b"X: " + b"x" * (MAX_HEAD + 4 * HIGH_WATER) + b"\r\n\r\n",
     "too many headers": OK + b"X: y\r\n" * (MAX_HEAD // 6 + 1400) + b"\r\n",
     "interim replies without end": b"HTTP/1.1 100 Continue\r\n\r\n" * (MAX_HEAD // 25 + 400),
-    "a chunk extension without end": CHUNKED + b"5;" + b"x" * (MAX_HEAD + HIGH_WATER * 2),
-    "a trailer without end": CHUNKED + b"5\r\nhello\r\n0\r\nX: " + b"x" * (MAX_HEAD + HIGH_WATER * 2),
+    "a chunk extension without end": CHUNKED + b"5;" + b"x" * (MAX_HEAD + 4 * HIGH_WATER),
+    "a trailer without end": CHUNKED + b"5\r\nhello\r\n0\r\nX: " + b"x" * (MAX_HEAD + 4 * HIGH_WATER),
 }
 
 SERVED_ONCE = {

@@ -16,7 +16,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_csv(table: Table) -> bytes:
-    """A header line and the rows; totals and notes are left out, so that a sum over the file is not twice what it is."""
+    """A header line and the rows; no totals, so that a sum over the file is not twice what it is."""
     text = StringIO()
     writer = csv.writer(text)
     writer.writerow([column.name for column in table.columns])

@@ -11,12 +11,13 @@ from gateway.reports.formats.points import points
 from gateway.reports.formats.words import heading, readable
 
 _STYLE: Final = """
-body { font: 14px/1.4 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; color: #222; }
+body { font: 14px/1.4 system-ui, sans-serif; margin: 2rem auto; padding: 0 1rem; max-width: 76rem; color: #222; }
 h1 { font-size: 1.4rem; margin-bottom: 0; }
 p.period { margin-top: .2rem; color: #555; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem .2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; }
 th.n, td.n { text-align: right; }
+td:not(.n) { white-space: nowrap; }
 tfoot td { font-weight: bold; border-top: 2px solid #222; }
 thead { display: table-header-group; }
 tr { break-inside: avoid; }

@@ -25,7 +25,7 @@ _TOP: Final = 3
 
 def write(table: Table) -> bytes:
     """The workbook."""
-    import xlsxwriter  # loaded only here: a tenth of a second that other formats need not take
+    import xlsxwriter  # type: ignore[import-untyped]  # loaded only here: a tenth of a second that other formats need not take
 
     stream = BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}

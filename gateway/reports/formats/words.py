@@ -39,9 +39,11 @@ def readable(value: Value, column: Column) -> str:
 def plain(number: Decimal) -> str:
     """Digits only: no exponent, no zeros at the end."""
     text = f"{number:f}"
-    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in ("-0", "") else text
 
 
 def heading(column: Column) -> str:
-    """The column's title with its unit."""
-    return f"{column.title} ({column.unit})" if column.unit else column.title
+    """The column's title with its unit, where that says something new."""
+    is_said = not column.unit or column.unit == column.title.lower()
+    return column.title if is_said else f"{column.title} ({column.unit})"
