@@ -14,6 +14,8 @@ PEERS =
 VENV = .venv
 BIN = $(VENV)/bin
 UV = $(BIN)/uv --quiet
+# trust what pip trusts: the authorities of the system, not only those that uv brings along
+export UV_SYSTEM_CERTS = true
 INSTALL = $(UV) pip install --python $(BIN)/python --require-hashes
 PYTEST = $(BIN)/python -m pytest
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate

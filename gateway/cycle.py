@@ -27,6 +27,7 @@ class Cycle:
 
     __slots__ = (
         "_head",
+        "_is_open_ended",
         "_left",
         "_signal",
         "_waiter",
@@ -75,6 +76,7 @@ class Cycle:
         self.task: asyncio.Task[None] | None = None
         self._left = 0  # bytes of the declared length that are still to come
         self._head = b""
+        self._is_open_ended = False
         self._signal = False
         self._waiter: asyncio.Future[None] | None = None
 
@@ -92,7 +94,7 @@ class Cycle:
 
     async def receive(self) -> Message:
         """See ASGI."""
-        if self.expects_continue and not self.transport.is_closing():
+        if self.expects_continue and self.scope["http_version"] == "1.1" and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.expects_continue = False
         if not (self.disconnected or self.response_complete):
@@ -116,7 +118,7 @@ class Cycle:
         """See ASGI. Waits while the client reads too slowly; says nothing to one who has left."""
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
-        if self.disconnected:
+        if self.disconnected or self.transport.is_closing():
             return
         if message["type"] == "http.response.start":
             if self.response_started:
@@ -146,8 +148,10 @@ class Cycle:
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         if not has_length and self.scope["method"] != "HEAD" and status not in _NO_BODY:
-            self.chunked = True
-            lines.append(b"transfer-encoding: chunked\r\n")
+            if self.scope["http_version"] == "1.1":
+                self.chunked = True
+                lines.append(b"transfer-encoding: chunked\r\n")
+            self._is_open_ended = not self.chunked  # HTTP/1.0 ends a body by closing
         head = b"".join(lines)
         if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
             raise RuntimeError("a header of the reply holds a line break")
@@ -161,6 +165,8 @@ class Cycle:
         elif self.chunked:
             end = b"" if more_body else b"0\r\n\r\n"
             data = b"%b%x\r\n%b\r\n%b" % (head, len(body), body, end) if body else head + end
+        elif self._is_open_ended:
+            data = head + body
         else:
             self._left -= len(body)
             if self._left < 0:

@@ -14,7 +14,7 @@ import orjson
 from gateway.model.chat import ChatRequest
 from gateway.model.events import Event, Failed, Start, TextDelta, ToolDelta, UsageReport
 from gateway.model.usage import Usage
-from gateway.pricing.tokens import count_request, count_text
+from gateway.pricing.tokens import count_request, count_text, is_loaded
 
 SAMPLE = 4 * 1024
 _PIECES = 64
@@ -71,7 +71,8 @@ class Meter:
             return self.reported
         if self._body is None or not self.started:
             return None
-        if SAMPLE - self._room + len(self._body) <= _INLINE:
+        is_short = SAMPLE - self._room + len(self._body) <= _INLINE
+        if is_short and is_loaded(self.answering_model or self._model):
             return self._estimate(self._body)
         return await asyncio.to_thread(self._estimate, self._body)
 

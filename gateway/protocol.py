@@ -25,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from gateway import framing
 from gateway.cycle import Cycle
 from gateway.dialects.openai import error_body
+from gateway.telemetry.ids import request_id
 from gateway.upstream.sweep import Sweep
 
 WRITE_HIGH_WATER = 4 * 1024
@@ -36,10 +37,19 @@ _DISCARD = 64 * 1024 * 1024
 
 _FRAMING_ALLOWANCE = 64 * 1024
 """Bytes that chunk sizes, chunk extensions and trailers may take beyond a share of the body."""
+MAX_WAITING = 16
+"""Requests that may wait behind the one that is being answered, before the socket is no longer read."""
+
+LAST_CALL_S = 0.3
+"""Seconds that an idle connection is kept when the process ends: a request may be on its way already."""
+
 _LINGER_S = 2.0
 """Seconds a refused client may go on sending: closing on unread bytes resets the connection, and with it our answer."""
 
-_HEAD = b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+_HEAD = (
+    b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\nx-request-id: %b\r\ncontent-length: %d\r\n"
+    b"connection: close\r\n\r\n"
+)
 _REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
 
 
@@ -82,6 +92,8 @@ class Protocol(HttpToolsProtocol):
         self._problem = ""
         self._idle_since = 0.0
         self._scope: dict[str, Any] = {}
+        self._is_last = False  # the process is ending: after the next answer the connection closes
+        self._running: Cycle | None = None  # being answered; `cycle` is the last that came
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See `asyncio.BaseProtocol`. A connection that says nothing is given as long as a head."""
@@ -102,6 +114,10 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
         self._sweep.discard(self)
+        running = self._running
+        if running is not None and not running.response_complete:
+            running.disconnected = True  # uvicorn tells the last request that came, which may wait behind this one
+            running.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -169,7 +185,7 @@ class Protocol(HttpToolsProtocol):
         self._since = self._sweep.now
         # Answered without the body that it expects to send, a client may or may not send it: what follows could be read
         # two ways.
-        keep_alive = version != "1.0" and not self.expect_100_continue and parser.should_keep_alive()
+        keep_alive = version != "1.0" and not (self.expect_100_continue or self._is_last) and parser.should_keep_alive()
         self._dispatch(method, version, keep_alive)
 
     def _dispatch(self, method: bytes, version: str, keep_alive: bool) -> None:
@@ -196,10 +212,14 @@ class Protocol(HttpToolsProtocol):
         if before is None or before.response_complete:
             self._begin(cycle)
         else:
-            self.flow.pause_reading()  # it was sent before the one ahead of it was answered: it waits its turn
+            # It was sent before the one ahead of it was answered: it waits its turn. Reading goes on for some more,
+            # since whoever reads nothing does not notice that the client has left.
             self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
+            if len(self.pipeline) >= MAX_WAITING:
+                self.flow.pause_reading()
 
     def _begin(self, cycle: Cycle) -> None:
+        self._running = cycle
         cycle.task = self.loop.create_task(self._run(cycle))
         self.tasks.add(cycle.task)
 
@@ -217,8 +237,22 @@ class Protocol(HttpToolsProtocol):
             if not cycle.response_complete and not cycle.disconnected:
                 self.transport.close()
 
+    def shutdown(self) -> None:
+        """See uvicorn. What is on its way here already is still answered: an idle connection closes a moment later."""
+        self._is_last = True
+        if self._running is None:
+            self.loop.call_later(LAST_CALL_S, self._close_if_idle)
+        for cycle in (self._running, self.cycle, *(waiting[0] for waiting in self.pipeline)):
+            if cycle is not None:
+                cycle.keep_alive = False
+
+    def _close_if_idle(self) -> None:
+        if self._running is None and not self._head_bytes and not self.transport.is_closing():
+            self.transport.close()
+
     def on_response_complete(self) -> None:
         """See uvicorn."""
+        self._running = None
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -248,7 +282,9 @@ class Protocol(HttpToolsProtocol):
         self._since = 0.0
         self._in_head = True
         cycle = self.cycle
-        if not cycle.response_complete:
+        if cycle.response_complete:
+            self._idle_since = self._sweep.now  # it was answered before its body had come
+        else:
             cycle.more_body = False
             cycle.set()
 
@@ -278,7 +314,9 @@ class Protocol(HttpToolsProtocol):
         elif not self._since:
             return
         elif self._in_head:
-            if now - self._since > bounds.head_s:
+            if self._running is not None:
+                self._since = now  # the next request's head may wait: an answer is on its way
+            elif now - self._since > bounds.head_s:
                 self._give_up_head()
         else:
             self._check_body(now)
@@ -315,11 +353,16 @@ class Protocol(HttpToolsProtocol):
         self._is_deaf = True
         self._since = self._sweep.now
         self._bounds.count(code)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.transport.close()
+        running = self._running
+        if running is not None and running.response_started:
+            self.transport.close()  # the answer that has begun cannot be another
             return
+        if running is not None:
+            running.disconnected = True
+            running.set()
         body = error_body(message, "invalid_request_error", None, code)
-        self.transport.write(_HEAD % (status, _REASONS[status], len(body)) + body)
+        head = _HEAD % (status, _REASONS[status], request_id().encode(), len(body))
+        self.transport.write(head + body)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:

@@ -40,6 +40,16 @@ def check_length(headers: dict[bytes, bytes], limit: int) -> int | None:
     return length
 
 
+def refuse_idempotency(headers: dict[bytes, bytes]) -> None:
+    """For endpoints whose bodies are not held: to pass over the header would be to bill a retry twice in silence."""
+    if b"idempotency-key" in headers:
+        raise InvalidRequest(
+            "`Idempotency-Key` is honoured for JSON calls that name a model, not for files, forms and batches; leave "
+            "it out here.",
+            code="idempotency_not_supported",
+        )
+
+
 async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes:
     """All of a body, at most `limit` bytes. Raises `TooLarge`, `ClientGone`."""
     check_length(headers, limit)

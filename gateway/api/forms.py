@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
-from gateway.api.asgi import Receive, Scope, Send, check_length, stream_body
+from gateway.api.asgi import Receive, Scope, Send, check_length, refuse_idempotency, stream_body
 from gateway.api.calls import Edge, Request, answer, begin_trip
 from gateway.api.watch import ClientWatch
 from gateway.dialects.multipart import FieldScanner, boundary
@@ -79,6 +79,7 @@ async def read_form(
 
     `on_end` is called when the last of it was read. Raises `InvalidRequest`, `TooLarge`, `ClientGone`.
     """
+    refuse_idempotency(headers)
     content_type = headers.get(b"content-type", b"")
     scanner = FieldScanner(boundary(content_type), "model")
     length = check_length(headers, limit)

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from gateway.api.asgi import Receive, Scope, Send, check_length, stream_body
+from gateway.api.asgi import Receive, Scope, Send, check_length, refuse_idempotency, stream_body
 from gateway.api.calls import Edge, Request, answer, begin_trip
 from gateway.api.watch import ClientWatch
 from gateway.errors import Forbidden, InvalidRequest, NotFound
@@ -97,6 +97,7 @@ class ObjectCalls:
         trip.bytes_in = len(body)
         if self._method != "POST":
             return wire.Request(self._method, target)
+        refuse_idempotency(headers)
         if not self._on_id:
             await self._check_batch(body, _caller(trip), provider)
         return wire.Request("POST", target, body, _typed(headers))

@@ -101,7 +101,7 @@ async def _send_provider_error(relay: Relay, send: Send) -> None:
         trip.status, trip.code = 502, "upstream_rejected_credentials"
         message = "The provider refused the gateway's own credentials; whoever runs the gateway has to mend that."
         body = openai.error_body(message, "upstream_error", None, trip.code)
-    elif status < 400:
+    elif not 400 <= status < 600:
         trip.status = 502
         message = f"The provider answered with status {status}, which no API should."
         body = openai.error_body(message, "upstream_error", None, "provider_error")

@@ -34,6 +34,8 @@ _STOPS: dict[str, StopReason] = {
 _DECIDING = ("model", "stream", "stream_options")
 """Members that decide who answers and what is counted: none of them may stand in a body twice."""
 
+_LARGE = 256 * 1024
+
 _T = TypeVar("_T")
 
 
@@ -63,7 +65,8 @@ def read_request(body: bytes, default_model: str | None = None) -> ChatRequest:
     if stream is not None and not isinstance(stream, bool):
         raise _wrong("stream", stream, "true or false")
     # What most clients send is JSON without a space. If it reads back as itself, nothing in it was there twice.
-    if orjson.dumps(parsed) != body and not jsonedit.is_plain(body, _DECIDING):
+    # (Not for large bodies: to write one again takes as long as to read it.)
+    if (len(body) > _LARGE or orjson.dumps(parsed) != body) and not jsonedit.is_plain(body, _DECIDING):
         jsonedit.check_unique(body, _DECIDING)
     return ChatRequest(model, bool(stream), _asks_usage(parsed), parsed, body)
 

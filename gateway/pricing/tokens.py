@@ -30,15 +30,29 @@ _OLD = ("gpt-4-", "gpt-3.5", "gpt-35", "text-embedding-", "text-davinci")
 RANKS = Path(__file__).parent / "ranks"
 
 
+_loaded: set[str] = set()
+
+
+def is_loaded(model: str) -> bool:
+    """Whether counting for `model` costs no more than the counting: the first use of a vocabulary loads it."""
+    return _name_for(model) in _loaded
+
+
 @lru_cache(maxsize=2)
 def _encoding(name: str) -> tiktoken.Encoding:
     os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(RANKS))  # tiktoken takes its place for files from here only
-    return tiktoken.get_encoding(name)
+    encoding = tiktoken.get_encoding(name)
+    _loaded.add(name)
+    return encoding
 
 
 def encoding_for(model: str) -> tiktoken.Encoding:
     """The encoding of `model`, as far as it is known. The first use loads 1-4 MB of ranks (0.1-0.2 s)."""
-    return _encoding("cl100k_base" if model == "gpt-4" or model.startswith(_OLD) else "o200k_base")
+    return _encoding(_name_for(model))
+
+
+def _name_for(model: str) -> str:
+    return "cl100k_base" if model == "gpt-4" or model.startswith(_OLD) else "o200k_base"
 
 
 def count_text(model: str, text: str) -> int:

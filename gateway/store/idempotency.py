@@ -36,6 +36,7 @@ TTL_S: Final = 24 * 3600
 LEASE_S: Final = 10.0
 BEAT_S: Final = 2.5
 POLL_S: Final = 0.05
+POLL_MOST_S: Final = 0.5
 REPLY_LIMIT: Final = 1024 * 1024  # bytes of a reply that are kept
 PURGE_EVERY_S: Final = 60.0
 PURGE_BATCH: Final = 200  # rows in one transaction, so that others wait for milliseconds
@@ -192,11 +193,13 @@ class Idempotency:
         """
         row = hashlib.sha256(f"{caller}\0{key}".encode()).digest()
         end = time.monotonic() + wait_s
+        pause_s = POLL_S
         while True:
             outcome = await self._begin_once(row, call)
             if not isinstance(outcome, InProgress) or time.monotonic() >= end:
                 return outcome
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(1.5 * pause_s, POLL_MOST_S)  # many may wait for one call
 
     async def complete(self, fresh: Fresh, status: int, headers: Headers, body: bytes | None) -> None:
         """Keep the answer. `None`, or more than `reply_limit` bytes, means that it cannot be given again.
