@@ -112,7 +112,12 @@ def worker(told: str) -> None:
     data_dir = Path(found["data_dir"])
     config = Path(found["config"]) if found["config"] is not None else None
     process = Process(found["index"], found["workers"], Path(found["run_dir"]), data_dir, found["supervisor"])
-    server.work(process, Loader(config, dict(os.environ), data_dir, found["server"]), found["style"])
+    try:
+        server.work(process, Loader(config, dict(os.environ), data_dir, found["server"]), found["style"])
+    except Exception:
+        if os.getppid() == found["supervisor"]:
+            raise
+        sys.exit(1)  # its supervisor was killed while it started, and the folder that they share may be gone
 
 
 @app.command()
