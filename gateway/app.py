@@ -18,6 +18,7 @@ from gateway.api.idempotent import Retries
 from gateway.api.models import Models
 from gateway.api.objects import BATCH, FILE, ObjectCalls
 from gateway.api.operations import MAY, Operations
+from gateway.api.requests import Requests
 from gateway.console import Console
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, Refusal
 from gateway.framing import Hosts
@@ -46,7 +47,12 @@ class Edge:
         self._runtime = runtime
         self.sweep: Sweep = runtime.sweep
         self.pipeline = Pipeline(
-            lambda: runtime.view, lambda: runtime.keys.ring, runtime.recorder, chance=chance, clock=time.time
+            lambda: runtime.view,
+            lambda: runtime.keys.ring,
+            runtime.recorder,
+            book=runtime.book,
+            chance=chance,
+            clock=time.time,
         )
         self.retries = Retries(runtime.idempotency, self.pipeline, answer, runtime.metrics.idempotent_replays)
 
@@ -105,6 +111,7 @@ def _routes(edge: Edge, runtime: Runtime) -> list[Route]:
     """What is not hot. Starlette calls an endpoint that is no function as a plain ASGI application."""
     models = Models(edge)
     table: dict[str, dict[str, App]] = {"/v1/models": {"GET": models}, "/v1/models/{id:path}": {"GET": models}}
+    table["/v1/requests/{id}"] = {"GET": Requests(edge, runtime.reader)}
     for kind, method, on_id, suffix in (
         (FILE, "POST", False, ""),
         (FILE, "GET", False, ""),

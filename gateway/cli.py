@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 import typer
 
-from gateway import cli_keys
+from gateway import cli_budgets, cli_keys
 from gateway.errors import ConfigError, Fault
 
 if TYPE_CHECKING:  # importing these takes a third of a second, which `--help` need not
@@ -21,6 +23,7 @@ if TYPE_CHECKING:  # importing these takes a third of a second, which `--help` n
     from gateway.config.snapshot import Snapshot
     from gateway.store.bootstrap import FirstKeys
     from gateway.store.keystore import KeyStore
+    from gateway.store.leases import BudgetState
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="F", help="The configuration file, gateway.yaml.")]
 Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")]
@@ -216,4 +219,16 @@ def _open_store(config: Path | None) -> KeyStore:
     return open_keystore(loader.load().settings, loader.data_dir)
 
 
+def _ledger(config: Path | None) -> Path:
+    return _loader(config).load().settings.storage.ledger_path
+
+
+def _read_budgets(config: Path | None) -> tuple[Sequence[BudgetState], float]:
+    from gateway.runtime import budgets_url
+    from gateway.store.leases import list_budgets
+
+    return list_budgets(budgets_url(_loader(config).load().settings)), time.time()
+
+
 app.add_typer(cli_keys.build(_open_store), name="keys")
+app.add_typer(cli_budgets.build(_read_budgets), name="budgets")

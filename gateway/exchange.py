@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import perf_counter
 
+from gateway.access.attribution import NOBODY
+from gateway.booking import Booking
 from gateway.model.caller import Caller
+from gateway.model.chat import ChatRequest
 from gateway.model.endpoint import Endpoint
 from gateway.model.route import Candidate
 from gateway.model.usage import Usage
@@ -17,7 +21,9 @@ class Exchange:
     __slots__ = (
         "answering_model",
         "attempts",
+        "attribution",
         "began",
+        "booking",
         "bytes_in",
         "bytes_out",
         "caller",
@@ -31,12 +37,18 @@ class Exchange:
         "first_byte_at",
         "id",
         "is_answered",
+        "limit_headers",
         "method",
+        "model",
+        "request",
+        "route",
         "sent_at",
+        "show_cost",
         "status",
         "stream",
         "streaming",
         "trace",
+        "units",
         "upstream_s",
         "usage",
     )
@@ -50,6 +62,14 @@ class Exchange:
         self.began = perf_counter()
         self.caller: Caller | None = None
         self.candidate: Candidate | None = None  # the one that answers, or was tried last
+        self.model = ""  # as the caller named it
+        self.route = ""  # that of the first candidate
+        self.request: ChatRequest | None = None
+        self.units: Mapping[str, int] = {}  # what was asked for that is not tokens
+        self.show_cost = False  # the stream's usage is to say what it costs
+        self.attribution = NOBODY
+        self.booking: Booking | None = None  # of the attempt that runs, or ran last
+        self.limit_headers: list[tuple[bytes, bytes]] = []  # what the caller is told of its limits
         self.answering_model = ""
         self.stream = False
         self.status = 0

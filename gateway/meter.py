@@ -26,7 +26,18 @@ _INLINE = 1024
 class Meter:
     """`see` every event, then ask for `usage`."""
 
-    __slots__ = ("_beyond", "_body", "_model", "_pieces", "_room", "answering_model", "reported", "started")
+    __slots__ = (
+        "_beyond",
+        "_body",
+        "_model",
+        "_pieces",
+        "_room",
+        "answering_model",
+        "reported",
+        "seconds",
+        "started",
+        "tier",
+    )
 
     def __init__(self, request: ChatRequest | None) -> None:
         # the bytes, not what they say: that takes several times as much, and is seldom wanted again
@@ -37,6 +48,8 @@ class Meter:
         self._beyond = 0  # characters that were not kept
         self.answering_model = ""
         self.reported: Usage | None = None
+        self.tier = ""  # of service, in the provider's word
+        self.seconds = 0  # of audio
         self.started = False  # something of an answer came, be it not a word of text
 
     def see(self, event: Event) -> None:
@@ -46,6 +59,8 @@ class Meter:
             self._keep(event.text)  # type: ignore[union-attr]
         elif kind is UsageReport:
             self.reported = event.usage  # type: ignore[union-attr]
+            self.tier = event.tier  # type: ignore[union-attr]
+            self.seconds = event.seconds  # type: ignore[union-attr]
         elif kind is ToolDelta:
             self._keep(event.name + event.arguments)  # type: ignore[union-attr]
         elif kind is Start:

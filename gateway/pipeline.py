@@ -12,11 +12,16 @@ from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 from gateway import access, routing
+from gateway.booking import Book
+from gateway.booking import most as most_of
 from gateway.dialects import openai
 from gateway.errors import ClientGone, GatewayError, NotFound, Unavailable, UpstreamError
 from gateway.exchange import Exchange
+from gateway.meter import Meter
 from gateway.model.chat import ChatRequest
+from gateway.model.record import Reservation
 from gateway.model.route import Candidate, Route, Timeouts
+from gateway.pricing.bound import NOTHING, Bound, bound, units_of
 from gateway.providers.base import Decoder, Outcome, Provider
 from gateway.recorder import Recorder
 from gateway.relay import Relay
@@ -56,12 +61,14 @@ class Pipeline:
         ring: Callable[[], access.KeyRing],
         recorder: Recorder,
         *,
+        book: Book,
         chance: Callable[[], float],
         clock: Callable[[], float],
     ) -> None:
         self._view = view
         self._ring = ring
         self._recorder = recorder
+        self._book = book
         self._chance = chance
         self._clock = clock
         self._in_flight_gauge = recorder.metrics.in_flight
@@ -89,21 +96,27 @@ class Pipeline:
         body = await call.body()
         trip.client_s = perf_counter() - began
         trip.bytes_in = len(body)
-        request = openai.read_request(body, trip.endpoint.default_model)
-        if trip.endpoint.has_messages:
+        endpoint = trip.endpoint
+        request = trip.request = openai.read_request(body, endpoint.default_model)
+        if endpoint.has_messages:
             openai.check_messages(request)
         trip.stream = request.stream
+        trip.show_cost = call.headers.get(b"x-gateway-include-cost") == b"1"
         route = self._route(view, trip, request.model)
+        self._attribute(trip, call, request.parsed)
         plan = routing.plan(view.snapshot.routes, route, request.model, self._chance())
-        headers = _headers(trip)
+        trip.units = units_of(endpoint.path, request.parsed)
+        tier = _tier(request)
 
-        def send(candidate: Candidate) -> Awaitable[Reply]:
+        async def send(candidate: Candidate) -> Reply:
             served = view.served[candidate.provider]
-            ask_usage = served.ask_usage and trip.endpoint.answers
-            data = served.provider.write(request, candidate.model, ask_usage=ask_usage)
-            made = Request("POST", trip.endpoint.target, data, headers, candidate.timeouts)
-            trip.sent_at = trip.sent_at or perf_counter()
-            return served.upstream.send(made)
+            most = bound(
+                body, request.parsed, answers=endpoint.answers, max_output=candidate.max_output, units=trip.units
+            )
+            data = served.provider.write(request, candidate.model, ask_usage=served.ask_usage and endpoint.answers)
+            await self._open(view, trip, candidate, most, tier)
+            made = Request("POST", endpoint.target, data, _headers(trip), candidate.timeouts)
+            return await served.upstream.send(made)
 
         return self._relay(view, trip, await self._walk(view, trip, plan, send), request)
 
@@ -114,14 +127,15 @@ class Pipeline:
         model = form.model if form.model is not None else trip.endpoint.default_model or ""
         openai.check_model_name(model)
         route = self._route(view, trip, model)
+        self._attribute(trip, call, None)
         plan = routing.plan(view.snapshot.routes, route, model, self._chance())[:1]
 
-        def send(candidate: Candidate) -> Awaitable[Reply]:
+        async def send(candidate: Candidate) -> Reply:
+            await self._open(view, trip, candidate)
             made = form.send_as(candidate.model)
             made.timeouts = candidate.timeouts
             made.headers += _headers(trip)[1:]
-            trip.sent_at = perf_counter()
-            return view.served[candidate.provider].upstream.send(made)
+            return await view.served[candidate.provider].upstream.send(made)
 
         return self._relay(view, trip, await self._walk(view, trip, plan, send), None)
 
@@ -131,11 +145,12 @@ class Pipeline:
         provider, made = await _on_client(trip, prepare(view, trip))
         if provider not in view.served:
             raise NotFound("No provider serves this path here.", code="not_served")
-        made.headers += _headers(trip)[1:]
+        self._attribute(trip, call, None)
 
-        def send(candidate: Candidate) -> Awaitable[Reply]:
-            trip.sent_at = perf_counter()
-            return view.served[candidate.provider].upstream.send(made)
+        async def send(candidate: Candidate) -> Reply:
+            await self._open(view, trip, candidate)
+            made.headers += _headers(trip)[1:]
+            return await view.served[candidate.provider].upstream.send(made)
 
         plan = [Candidate(provider, "", "", _PASS_ON_TIMEOUTS)]
         made.timeouts = _PASS_ON_TIMEOUTS
@@ -159,12 +174,33 @@ class Pipeline:
         """Where `model` is served. What a key may not use it does not learn of either."""
         caller = trip.caller
         assert caller is not None
+        trip.model = model
         access.check_model(caller, model)
         routes = view.snapshot.routes
         route = routes.find(model)
         if route is None:
             raise routes.unknown(model, (name for name in routes.names if access.covers(caller, name)))
         return route
+
+    def _attribute(self, trip: Exchange, call: Call, parsed: dict[str, Any] | None) -> None:
+        """Say for whom, besides the key. Raises `InvalidRequest`, `Forbidden`."""
+        assert trip.caller is not None
+        trip.attribution = access.attribution(trip.caller, call.headers, parsed)
+
+    async def _open(
+        self, view: View, trip: Exchange, candidate: Candidate, most: Bound = NOTHING, tier: str = ""
+    ) -> None:
+        """Book the attempt that is about to be sent. Raises `RateLimited`, `Forbidden`, `Unavailable`."""
+        snapshot = view.snapshot
+        began_at = int(self._clock() * 1e6)
+        held = most_of(snapshot.prices, candidate, most, began_at, tier)
+        reservation = _reservation(trip, candidate, snapshot.digest, began_at, held)
+        assert trip.caller is not None
+        booking = await self._book.open(snapshot.prices, trip.caller, candidate, reservation, most.tokens)
+        trip.booking = booking
+        trip.limit_headers = booking.limit_headers()
+        booking.sent()
+        trip.sent_at = trip.sent_at or perf_counter()
 
     async def _walk(self, view: View, trip: Exchange, plan: list[Candidate], send: attempts.Send) -> attempts.Opened:
         def classify(candidate: Candidate, status: int) -> Outcome:
@@ -173,20 +209,22 @@ class Pipeline:
         try:
             opened = await attempts.walk(plan, send, classify, _Attempts(trip, self._recorder), raw=trip.endpoint.raw)
             if not (opened.whole or trip.endpoint.raw or _is_events(opened)):
-                await self._complete(opened)
+                await self._complete(trip, opened)
+            if trip.booking is not None:
+                trip.booking.answered()
             return opened
         finally:
             if trip.sent_at:
                 trip.upstream_s += perf_counter() - trip.sent_at
 
-    async def _complete(self, opened: attempts.Opened) -> None:
+    async def _complete(self, trip: Exchange, opened: attempts.Opened) -> None:
         """Read the rest of what should be JSON and does not say so: an untyped answer, or some proxy's page."""
         try:
             opened.data += await opened.reply.read_all(attempts.MAX_UNARY)
         except BaseException as error:
             opened.reply.close()
             if isinstance(error, UpstreamError):
-                self._recorder.failed(opened.candidate, error)
+                await _Attempts(trip, self._recorder).failed(opened.candidate, error)
             raise
         opened.whole = True
 
@@ -199,7 +237,16 @@ class Pipeline:
             self._streams_gauge.inc()
         asked = request is not None and request.stream and not request.asks_usage and served.ask_usage
         hide = asked and trip.endpoint.answers  # the events of images and speech are not ours to take out
-        return Relay(trip, opened, decoder, request if decoder is not None else None, self._close, hide_usage=hide)
+        return Relay(
+            trip,
+            opened,
+            decoder,
+            request if decoder is not None else None,
+            self._close,
+            hide_usage=hide and not trip.show_cost,
+            show_cost=trip.show_cost,
+            units=trip.units,
+        )
 
     # The end
 
@@ -207,14 +254,21 @@ class Pipeline:
         try:
             return await work
         except asyncio.CancelledError:
-            self.fail(trip, ClientGone("The client closed the connection."))
+            await self._fail(trip, ClientGone("The client closed the connection."))
             raise
         except GatewayError as error:
-            self.fail(trip, error)
+            await self._fail(trip, error)
             raise
         except BaseException:
-            self.fail(trip, GatewayError("The gateway failed."))
+            await self._fail(trip, GatewayError("The gateway failed."))
             raise
+
+    async def _fail(self, trip: Exchange, error: GatewayError) -> None:
+        """End a call that brought no answer; its attempt, if it was sent, may cost something all the same."""
+        try:
+            await _lose(trip, error.code)
+        finally:
+            self.fail(trip, error)
 
     def fail(self, trip: Exchange, error: GatewayError) -> None:
         """Book a call that brought no answer."""
@@ -260,11 +314,40 @@ class _Attempts:
         self._recorder = recorder
 
     def attempted(self, candidate: Candidate) -> None:
-        self._trip.candidate = candidate
-        self._trip.attempts += 1
+        trip = self._trip
+        trip.candidate = candidate
+        trip.attempts += 1
+        if trip.attempts == 1:
+            trip.route = candidate.route
 
-    def failed(self, candidate: Candidate, error: UpstreamError | int) -> None:
+    async def failed(self, candidate: Candidate, error: UpstreamError | int) -> None:
         self._recorder.failed(candidate, error)
+        booking = self._trip.booking
+        if booking is None:
+            return
+        if isinstance(error, int):
+            booking.void(status=error, code="provider_error")
+        elif error.sent:
+            await _lose(self._trip, error.code)
+        else:
+            booking.void(code=error.code)
+
+
+async def _lose(trip: Exchange, code: str) -> None:
+    """End the booking of an attempt whose answer will not be seen: what was sent is paid for as far as one can tell."""
+    booking = trip.booking
+    if booking is None or booking.is_ended:
+        return
+    if not booking.is_sent:
+        booking.void(code=code)
+        return
+    meter = Meter(trip.request)
+    meter.started = True
+    usage = None
+    try:
+        usage = await meter.usage()
+    finally:
+        booking.settle(usage, status=0, code=code, state="estimated")
 
 
 async def _on_client(trip: Exchange, waiting: Awaitable[_T]) -> _T:
@@ -277,10 +360,46 @@ async def _on_client(trip: Exchange, waiting: Awaitable[_T]) -> _T:
 
 
 def _headers(trip: Exchange) -> Headers:
-    headers = [_JSON, (b"traceparent", trip.trace.child_traceparent(new_id))]
+    headers = [
+        _JSON,
+        (b"traceparent", trip.trace.child_traceparent(new_id)),
+        (b"x-client-request-id", b"%b-%d" % (trip.id.encode(), trip.attempts)),
+    ]
     if trip.trace.state:
         headers.append((b"tracestate", trip.trace.state))
     return headers
+
+
+def _reservation(
+    trip: Exchange, candidate: Candidate, digest: str, began_at: int, held_nano: int | None
+) -> Reservation:
+    caller, who = trip.caller, trip.attribution
+    assert caller is not None
+    return Reservation(
+        request_id=trip.id,
+        attempt=trip.attempts,
+        kind="first" if trip.attempts == 1 else "fallback" if candidate.route != trip.route else "retry",
+        began_at=began_at,
+        endpoint=trip.endpoint.path,
+        stream=trip.stream,
+        key_id=caller.key_id,
+        team=caller.team,
+        project=caller.project,
+        user=who.user,
+        session=who.session,
+        agent=who.agent,
+        tags=who.tags,
+        provider=candidate.provider,
+        deployment=candidate.model,
+        model=trip.model,
+        digest=digest,
+        held_nano=held_nano,
+    )
+
+
+def _tier(request: ChatRequest) -> str:
+    tier = request.parsed.get("service_tier")
+    return tier if isinstance(tier, str) else ""
 
 
 def _is_events(opened: attempts.Opened) -> bool:

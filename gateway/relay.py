@@ -7,8 +7,10 @@ out a failure can no longer be a status: it becomes a last event that clients ra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
+
+import msgspec
 
 from gateway.dialects import openai, sse
 from gateway.errors import GatewayError, UpstreamError
@@ -16,6 +18,8 @@ from gateway.exchange import Exchange
 from gateway.meter import Meter
 from gateway.model.chat import ChatRequest
 from gateway.model.events import Event, Failed, UsageReport
+from gateway.model.price import Cost, dollars
+from gateway.model.record import Terminal
 from gateway.providers.base import Decoder
 from gateway.upstream.attempts import Opened
 
@@ -26,7 +30,8 @@ class Relay:
     """One answer on its way. `read` until it is empty, then `aclose`, whatever happens: it books the call.
 
     `decoder` is None where the bytes mean nothing to us (files, speech). `hide_usage`: the client did not ask for the
-    chunk that says what the stream used, we did.
+    chunk that says what the stream used, we did. `show_cost`: it asked to see there what that costs. `units` are what
+    was asked for that is not tokens.
     """
 
     def __init__(
@@ -38,6 +43,8 @@ class Relay:
         finish: Finish,
         *,
         hide_usage: bool = False,
+        show_cost: bool = False,
+        units: Mapping[str, int] | None = None,
     ) -> None:
         self.trip = trip
         self.opened = opened
@@ -45,6 +52,9 @@ class Relay:
         self._meter = Meter(request)
         self._finish = finish
         self._hide_usage = hide_usage
+        self._show_cost = show_cost
+        self._units = units
+        self._cost: Cost | None = None
         self._data = opened.data
         self._ended = False
         self._shown = False  # some of the answer is out, and the status with it
@@ -116,6 +126,8 @@ class Relay:
         """See every event; what is left of their bytes goes out."""
         see = self._meter.see
         out = b""
+        if self._show_cost:
+            events = self._with_cost(events)
         for event in events:
             see(event)
             if type(event) is Failed:
@@ -123,6 +135,20 @@ class Relay:
             if not self._is_hidden(event):
                 out = out + event.raw if out else event.raw  # one event a read, as a rule: nothing is copied
         return out
+
+    def _with_cost(self, events: list[Event]) -> list[Event]:
+        """The event whose bytes hold the usage gets the cost into them."""
+        booking = self.trip.booking
+        for at, event in enumerate(events):
+            if type(event) is UsageReport and booking is not None:
+                nano = booking.price(event.usage, event.tier).nano_usd
+                holder = at if event.raw or not at else at - 1
+                while holder and not events[holder].raw:
+                    holder -= 1
+                if nano is not None:
+                    raw = openai.add_cost(events[holder].raw, dollars(nano))
+                    events[holder] = msgspec.structs.replace(events[holder], raw=raw)
+        return events
 
     def _is_hidden(self, event: Event) -> bool:
         return self._hide_usage and type(event) is UsageReport and event.extra
@@ -133,18 +159,42 @@ class Relay:
             self.error = error
             self.trip.code = error.code
 
+    async def count(self) -> Cost | None:
+        """What the answer used and costs; None where it costs nothing by its outcome. Ask when all of it is here."""
+        trip, meter = self.trip, self._meter
+        if self._cost is None and self.opened.outcome == "ok" and trip.booking is not None:
+            trip.usage = meter.reported or await meter.usage()
+            units = self._units
+            if meter.seconds:
+                units = {**(units or {}), "input_audio_seconds": meter.seconds}
+            self._cost = trip.booking.price(trip.usage, meter.tier, units)
+        return self._cost
+
     async def aclose(self) -> None:
-        """Let the connection go, count what was used, and finish the call, once."""
+        """Let the connection go, count what was used, book it, and finish the call, once."""
         if self.trip.finished:
             return
         self.trip.finished = True
         self.opened.reply.close()
-        meter = self._meter
         try:
-            self.trip.answering_model = meter.answering_model
-            self.trip.usage = meter.reported or await meter.usage()
+            await self.count()
         finally:
+            self._settle()
             self._finish(self.trip, self.error)
+
+    def _settle(self) -> None:
+        trip, meter = self.trip, self._meter
+        booking, status = trip.booking, self.opened.reply.status
+        trip.answering_model = meter.answering_model
+        if booking is None:
+            return
+        code = self.error.code if self.error is not None else trip.code
+        if self.opened.outcome != "ok":
+            booking.void(status=status, code=code)
+            return
+        # Without a count of tokens what was cut short is no settled thing: how much of it was made, nobody knows.
+        state: Terminal | None = "estimated" if self.error is not None and meter.reported is None else None
+        booking.settle(trip.usage, status=status, code=code, model=meter.answering_model, cost=self._cost, state=state)
 
 
 def error_event(error: GatewayError) -> bytes:

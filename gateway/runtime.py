@@ -11,20 +11,27 @@ import os
 import random
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
 from gateway import __version__
+from gateway.booking import Book, micros
 from gateway.config.loader import Loader
 from gateway.config.reload import Outcome, Reloader
 from gateway.config.settings import Settings
 from gateway.config.snapshot import Snapshot
 from gateway.errors import GatewayError, Unavailable, UpstreamError
+from gateway.ledger import Ledger, Reader
+from gateway.ledger.writer import Work
+from gateway.limits import KeyTerms, Limits
+from gateway.pricing.catalogue import MAX_AGE
 from gateway.recorder import Recorder
 from gateway.store.idempotency import Idempotency
 from gateway.store.keystore import KeyStore
+from gateway.store.leases import Leases
 from gateway.store.objects import Objects
 from gateway.store.private import load_pepper
 from gateway.store.watch import KeyWatch
@@ -84,6 +91,11 @@ def keys_url(settings: Settings) -> str:
     return f"sqlite:///{settings.storage.ledger_path.with_name('keys.db')}"
 
 
+def budgets_url(settings: Settings) -> str:
+    """The database of budgets: a file beside the ledger's."""
+    return f"sqlite:///{settings.storage.ledger_path.with_name('budgets.db')}"
+
+
 def open_keystore(settings: Settings, data_dir: Path) -> KeyStore:
     """The keys that `settings` name, with the pepper of the data folder. Raises `ConfigError`."""
     settings.storage.ledger_path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,6 +142,17 @@ class Runtime:
         self.objects = Objects(keys_url(settings))
         self._exits.callback(self.objects.close)
 
+        self.ledger = Ledger.open(settings.storage.ledger_path, micros)
+        self._exits.push_async_callback(self._close_ledger)
+        self.reader = Reader(settings.storage.ledger_path)
+        self._exits.callback(self.reader.close)
+        bank = Leases(budgets_url(settings), workers=process.workers)
+        self.limits = Limits(bank, snapshot.rules, self._own_limits, workers=process.workers)
+        self._exits.push_async_callback(self.limits.close)
+        self.book = Book(self.ledger, self.limits, self.metrics)
+        self._written = Work()
+        self._key_seq = -1
+
         self.reloader = Reloader(snapshot, loader.load, self._apply, loader.watched, self._reloaded)
         self._count_load()
 
@@ -139,7 +162,14 @@ class Runtime:
     def start(self) -> None:
         """Begin the background work."""
         loop = asyncio.get_running_loop()
-        for work in (self.keys.run(), self.idempotency.run(), self.reloader.watch(), self._refresh()):
+        background = (
+            self.keys.run(),
+            self.idempotency.run(),
+            self.limits.run(),
+            self.reloader.watch(),
+            self._refresh(),
+        )
+        for work in background:
             task = loop.create_task(work)
             task.add_done_callback(_tell_of_end)
             self._tasks.append(task)
@@ -164,12 +194,21 @@ class Runtime:
         keys = self.keys.state()
         if not keys.is_open:
             found["keys"] = keys.error or "not readable"
+        refusing = self.ledger.state().error
+        if refusing:
+            found["ledger"] = refusing
         return found
 
     def warnings(self) -> dict[str, str]:
         """What does not, but somebody should look at."""
+        found = {}
         state = self.reloader.state
-        return {"config": "; ".join(str(fault) for fault in state.faults)} if state.faults else {}
+        if state.faults:
+            found["config"] = "; ".join(str(fault) for fault in state.faults)
+        age = self.view.snapshot.prices.age(datetime.now(UTC).date())
+        if age is not None and age > MAX_AGE:
+            found["prices"] = f"the price catalogue is {age.days} days old"
+        return found
 
     def _observe(self, provider: str) -> PoolObserver:
         return PoolObserver(self.metrics, provider)
@@ -178,6 +217,7 @@ class Runtime:
         """Swap the view in. Calls in flight keep the old one; its upstreams end with their last call."""
         before = self.view
         self.view = open_view(snapshot, self.sweep, self._observe, self._plugins, before)
+        self.limits.use(snapshot.rules)
         if snapshot.settings.server != before.snapshot.settings.server:
             _log.warning("restart_needed", detail="changes under `server` are taken up at the next start")
         retiring = asyncio.get_running_loop().create_task(self._retire(before, self.view))
@@ -194,6 +234,13 @@ class Runtime:
             if served.name not in self.view.served:
                 for state in ("idle", "active"):
                     self.metrics.upstream_connections.labels(provider=served.name, state=state).set(0.0)
+
+    def _own_limits(self, key_id: str) -> KeyTerms | None:
+        return self.keys.ring.record(key_id)
+
+    async def _close_ledger(self) -> None:
+        if not await self.ledger.close():
+            _log.error("ledger_not_written", detail="what it did not write is settled at the next start")
 
     async def _close_view(self) -> None:
         await close_view(self.view)
@@ -216,11 +263,30 @@ class Runtime:
     def refresh(self) -> None:
         """Now; a scrape asks for it too."""
         self.metrics.refresh()
-        self.metrics.keys.set(float(self.keys.state().keys))
+        keys = self.keys.state()
+        self.metrics.keys.set(float(keys.keys))
+        if keys.seq != self._key_seq:
+            self._key_seq = keys.seq
+            self.limits.forget()  # a key's own limits may have changed
+        self._refresh_money()
         for name, served in self.view.served.items():
             for state in ("idle", "active"):
                 gauge = self.metrics.upstream_connections.labels(provider=name, state=state)
                 gauge.set(float(getattr(served.upstream, state)))
+
+    def _refresh_money(self) -> None:
+        metrics, state, work, before = self.metrics, self.ledger.state(), replace(self.ledger.work), self._written
+        metrics.ledger_queued.set(float(state.queued))
+        metrics.ledger_open.set(float(state.in_flight))
+        metrics.ledger_oldest.set(state.oldest_s)
+        metrics.ledger_refusing.set(float(bool(state.error)))
+        metrics.ledger_rows.inc(work.rows - before.rows)
+        metrics.ledger_commits.inc(work.commits - before.commits)
+        metrics.ledger_commit_s.inc(work.commit_s - before.commit_s)
+        self._written = work
+        age = self.view.snapshot.prices.age(datetime.now(UTC).date())
+        if age is not None:
+            metrics.prices_age.set(age.total_seconds())
 
 
 def _tell_of_end(task: asyncio.Task[None]) -> None:

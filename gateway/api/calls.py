@@ -82,6 +82,8 @@ async def answer(
         if after is not None:
             await after(relay)
         await replies.send_relay(relay, send, watch.sweep)
+        if watch.gone and relay.error is None:
+            await _end(relay, ClientGone("The client closed the connection."))
         return relay.error is None
     except GatewayError as error:
         await _give_up(trip, relay, error, send)
@@ -135,7 +137,7 @@ class JsonCalls:
         view = edge.view
         headers: dict[bytes, bytes] = dict(scope["headers"])
         trip = begin_trip(scope, headers, self._endpoint, view)
-        watch = ClientWatch(receive, edge.sweep)
+        watch = ClientWatch(receive, edge.sweep, trip)
         request = Request(headers, receive, view.snapshot.settings.server.limits.max_body_bytes, watch)
         if b"idempotency-key" in headers:
             await edge.retries.serve(trip, request, watch, send)

@@ -117,7 +117,7 @@ class Uploads:
         limits = view.snapshot.settings.server.limits
         headers: dict[bytes, bytes] = dict(scope["headers"])
         trip = begin_trip(scope, headers, endpoint, view)
-        watch = ClientWatch(receive, edge.sweep)
+        watch = ClientWatch(receive, edge.sweep, trip)
         request = Request(headers, receive, limits.max_body_bytes, watch)
 
         async def read() -> UploadForm:

@@ -14,6 +14,7 @@ from gateway.api.keepalive import KeepAlive
 from gateway.dialects import openai
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
+from gateway.model.price import dollars
 from gateway.relay import Relay
 from gateway.upstream.attempts import Opened
 from gateway.upstream.sweep import Sweep
@@ -30,7 +31,12 @@ async def send_relay(relay: Relay, send: Send, sweep: Sweep) -> None:
     if opened.outcome != "ok":
         await _send_provider_error(relay, send)
     elif relay.is_whole:
-        await _send_whole(relay.trip, send, relay.whole(), opened.media_type or JSON, _passed(opened))
+        body = relay.whole()
+        cost = await relay.count()
+        extra = _passed(opened)
+        if cost is not None and cost.nano_usd is not None:
+            extra.append((b"x-gateway-cost-usd", dollars(cost.nano_usd).encode()))
+        await _send_whole(relay.trip, send, body, opened.media_type or JSON, extra)
     else:
         await _send_stream(relay, send, sweep)
 
@@ -45,6 +51,7 @@ def reply_headers(trip: Exchange, media_type: bytes, extra: Headers) -> Headers:
     if trip.candidate is not None:
         headers.append((b"x-gateway-provider", trip.candidate.provider.encode()))
         headers.append((b"x-gateway-attempts", b"%d" % trip.attempts))
+    headers += trip.limit_headers
     return headers
 
 

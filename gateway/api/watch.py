@@ -9,18 +9,26 @@ from __future__ import annotations
 import asyncio
 
 from gateway.api.asgi import Receive
+from gateway.exchange import Exchange
 from gateway.upstream.sweep import Sweep
 
 PATIENCE_S = 0.2
+LINGER_S = 0.4
+"""How long an answer that is not streamed is still awaited when its client has left. The provider charges for all of it
+by then, and an answer that comes in time is booked as it was, not estimated."""
 
 
 class ClientWatch:
-    """Cancels the task that made it if the client leaves. `begin` once the request's body was read."""
+    """Cancels the task that made it if the client leaves. `begin` once the request's body was read.
 
-    __slots__ = ("_receive", "_since", "_task", "_watcher", "gone", "sweep")
+    `trip` tells whether the answer is streamed.
+    """
 
-    def __init__(self, receive: Receive, sweep: Sweep) -> None:
+    __slots__ = ("_receive", "_since", "_task", "_trip", "_watcher", "gone", "sweep")
+
+    def __init__(self, receive: Receive, sweep: Sweep, trip: Exchange | None = None) -> None:
         self._receive = receive
+        self._trip = trip
         self.sweep = sweep
         self._since = sweep.now
         self._task = asyncio.current_task(sweep.loop)  # without the loop it asks the kernel for the process's id
@@ -42,7 +50,10 @@ class ClientWatch:
         message = await self._receive()
         if message["type"] == "http.disconnect" and self._task is not None:
             self.gone = True
-            self._task.cancel()
+            if self._trip is not None and not self._trip.stream and self._trip.booking is not None:
+                await asyncio.sleep(LINGER_S)
+            if self._task is not None:
+                self._task.cancel()
 
     def close(self) -> None:
         """The call is over."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import orjson
-
 from gateway.config import settings as settings_file
+from gateway.config.prices import advice, read_prices
 from gateway.config.routes import OpenAIProvider, ScriptedProvider
+from gateway.config.settings import Settings
 from gateway.config.snapshot import Snapshot, build
 from gateway.errors import ConfigError, Fault
 from gateway.providers.scripting import load as load_script
@@ -31,23 +32,24 @@ class Loader:
         for provider in settings.providers.values():
             if isinstance(provider, ScriptedProvider) and provider.script is not None:
                 load_script(provider.script)
-        snapshot = build(settings, warnings)
-        files = {name: _digest(file) for name, file in _provider_files(snapshot).items()}
-        if not files:
-            return snapshot
-        digest = hashlib.sha256(orjson.dumps([snapshot.digest, files], option=orjson.OPT_SORT_KEYS)).hexdigest()
-        return replace(snapshot, digest=digest, files=files)
+        prices = read_prices(settings, is_builtin=self.config is None)
+        warnings += advice(settings, prices, time.time())
+        files = {name: _digest(file) for name, file in _provider_files(settings).items()}
+        return build(settings, prices, files, warnings)
 
     def watched(self, snapshot: Snapshot) -> list[Path]:
         """The files whose change asks for a reload."""
         found = [] if self.config is None else [self.config]
-        return found + list(_provider_files(snapshot).values())
+        found.append(snapshot.settings.prices.path)
+        if snapshot.settings.prices.catalogue is not None:
+            found.append(snapshot.settings.prices.catalogue)
+        return found + list(_provider_files(snapshot.settings).values())
 
 
-def _provider_files(snapshot: Snapshot) -> dict[str, Path]:
+def _provider_files(settings: Settings) -> dict[str, Path]:
     """The file that a provider's settings name, by provider."""
     found = {}
-    for name, provider in snapshot.settings.providers.items():
+    for name, provider in settings.providers.items():
         if isinstance(provider, ScriptedProvider) and provider.script is not None:
             found[name] = provider.script
         elif isinstance(provider, OpenAIProvider) and provider.tls.ca_file is not None:

@@ -192,6 +192,8 @@ class Model(Section):
     fallbacks: tuple[ModelName, ...] = ()
     """Models to try, in this order, when no deployment can be reached or all answer 5xx before the first byte."""
     timeouts: Timeouts = subsection()
+    max_output_tokens: Annotated[Whole, Field(ge=1, le=10_000_000)] | None = None
+    """The most tokens that an answer has; held in budgets for requests that name no limit (16,384 if not given)."""
 
     @model_validator(mode="after")
     def _one_way_at_least(self) -> Model:

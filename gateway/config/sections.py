@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from gateway.config.base import Bytes, Label, Number, Section, SomePath, places, wrong
+from gateway.config.base import Bytes, FilePath, Label, Number, Section, SomePath, places, wrong
 
 _SQLITE = "sqlite:///"
 
@@ -98,3 +98,5 @@ class Prices(Section):
 
     path: SomePath = Path("prices.yaml")
     """A file; it may be missing."""
+    catalogue: FilePath | None = None
+    """A newer catalogue than the installed one: genai-prices' data.json, fetched on another machine."""

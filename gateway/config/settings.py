@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from gateway.config import defaults, references, variables
 from gateway.config.base import Label, ModelName, NotYet, Places, Section, subsection, wrong
+from gateway.config.budgets import Budgets
 from gateway.config.faults import dotted, explain, first_causes
 from gateway.config.hosts import is_internal
 from gateway.config.routes import Model, OpenAIProvider, Provider
@@ -55,8 +56,8 @@ class Settings(Section):
     """Where policies are."""
     prices: Prices = subsection()
     """Where prices are."""
-    budgets: NotYet = None
-    """Not available in this version."""
+    budgets: Budgets = ()
+    """What keys, teams, projects, models, users and tags may spend and use."""
     cache: NotYet = None
     """Not available in this version."""
     scorer: NotYet = None

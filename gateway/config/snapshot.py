@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from gateway.config.budgets import rules
 from gateway.config.routes import Timeouts as TimeoutSettings
 from gateway.config.settings import Settings
+from gateway.limits import Rules
 from gateway.model.route import Deployment, Route, Timeouts
+from gateway.pricing.table import PriceTable
 from gateway.routing import Routes
 
 
@@ -24,34 +27,39 @@ class Snapshot:
 
     settings: Settings
     routes: Routes
+    prices: PriceTable
+    rules: Rules
     digest: str
     warnings: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     """Digests of the files that providers name, by provider: a script that changed is another script."""
 
 
-def build(settings: Settings, warnings: list[str]) -> Snapshot:
-    """The view that `settings` describe."""
+def build(settings: Settings, prices: PriceTable, files: Mapping[str, str], warnings: list[str]) -> Snapshot:
+    """The view that `settings` describe, with `prices`; `files` as in `Snapshot`."""
     routes = Routes(
         Route(
             name,
             tuple(Deployment(one.provider, one.model, one.weight) for one in model.deployments),
             model.fallbacks,
             _timeouts(model.timeouts),
+            model.max_output_tokens,
         )
         for name, model in settings.models.items()
     )
-    return Snapshot(settings, routes, _digest(settings), tuple(warnings))
+    digest = _digest(settings, prices, files)
+    return Snapshot(settings, routes, prices, rules(settings.budgets), digest, tuple(warnings), dict(files))
 
 
 def _timeouts(found: TimeoutSettings) -> Timeouts:
     return Timeouts(found.connect, found.first_byte, found.idle, found.total)
 
 
-def _digest(settings: Settings) -> str:
+def _digest(settings: Settings, prices: PriceTable, files: Mapping[str, str]) -> str:
     def plain(value: object) -> str:
         reveal = getattr(value, "get_secret_value", None)
         return hashlib.sha256(reveal().encode()).hexdigest() if reveal is not None else str(value)
 
-    text = orjson.dumps(settings.model_dump(), default=plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    whole = [settings.model_dump(), prices.digest, files]
+    text = orjson.dumps(whole, default=plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     return hashlib.sha256(text).hexdigest()

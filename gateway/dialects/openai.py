@@ -11,6 +11,7 @@ comes in its place is an error.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, TypeVar
 
 import msgspec
@@ -162,6 +163,7 @@ class _Usage(msgspec.Struct):
     input_tokens_details: _Details | None = None
     output_tokens_details: _Details | None = None
     prompt_cache_hit_tokens: int | None = None  # DeepSeek's word for cached_tokens
+    seconds: float | None = None  # of audio, in place of tokens
 
 
 class _Function(msgspec.Struct):
@@ -203,6 +205,8 @@ class _Reply(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: _Problem | None = None
+    service_tier: str | None = None
+    duration: float | str | None = None  # of a transcription that is told word by word
 
 
 _decode = msgspec.json.Decoder(_Reply).decode
@@ -235,6 +239,7 @@ def _read_leniently(body: bytes) -> _Reply:
         [_any_choice(one) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else None,
         _converted(whole.get("usage"), _Usage),
         (_converted(error, _Problem) or _Problem(error if isinstance(error, str) else None)) if error else None,
+        tier if isinstance(tier := whole.get("service_tier"), str) else None,
     )
 
 
@@ -335,6 +340,19 @@ def _delta_text(delta: _Delta) -> str:
     return content or ""
 
 
+def add_cost(event: bytes, cost_usd: str) -> bytes:
+    """`event` with `cost_usd` in its usage; as it is where it has none."""
+    body = sse.payload(event)
+    try:
+        parsed = orjson.loads(body or b"null")
+    except orjson.JSONDecodeError:
+        return event
+    if not isinstance(parsed, dict) or not isinstance(parsed.get("usage"), dict):
+        return event
+    parsed["usage"]["cost_usd"] = cost_usd
+    return sse.frame(orjson.dumps(parsed))
+
+
 class StreamDecoder:
     """A streamed reply: `feed` bytes cut anywhere, get events whose `raw` together are those bytes.
 
@@ -345,6 +363,7 @@ class StreamDecoder:
         self._answers = answers
         self._splitter = sse.Splitter()
         self._model = ""
+        self._tier = ""
         self._open: set[int] = set()
         self._stopped: set[int] = set()
         self._failed = False
@@ -378,9 +397,11 @@ class StreamDecoder:
             self._failed = True
             events.append(Failed(reply.error.message or "The provider reported an error.", raw))
             return
+        if reply.service_tier is not None:
+            self._tier = reply.service_tier
         usage = _usage(reply.usage) if reply.usage is not None else None
         if usage is not None and not reply.choices:
-            events.append(UsageReport(usage, True, raw))
+            events.append(UsageReport(usage, True, raw, self._tier))
             return
         before = len(events)
         if reply.model and reply.model != self._model:
@@ -392,7 +413,7 @@ class StreamDecoder:
             raw = raw if len(events) == before else b""
             self._track(choice)
         if usage is not None:
-            events.append(UsageReport(usage, False, raw))
+            events.append(UsageReport(usage, False, raw, self._tier))
         elif len(events) == before:
             events.append(Passed(raw))
 
@@ -451,9 +472,19 @@ class UnaryDecoder:
         events: list[Event] = [Start(reply.model or "", body)]
         for choice in reply.choices or ():
             events += _choice_events(choice, b"")
-        if reply.usage is not None and (usage := _usage(reply.usage)) is not None:
-            events.append(UsageReport(usage))
+        usage = _usage(reply.usage) if reply.usage is not None else None
+        seconds = _seconds(reply)
+        if usage is not None or seconds:
+            events.append(UsageReport(usage or Usage(), tier=reply.service_tier or "", seconds=seconds))
         return events
+
+
+def _seconds(reply: _Reply) -> int:
+    """Whole seconds of audio, the last one begun counting whole; 0 where the reply tells of none."""
+    told = reply.usage.seconds if reply.usage is not None else None
+    if told is None and isinstance(reply.duration, int | float):
+        told = reply.duration
+    return math.ceil(told) if told is not None and 0 < told < 1e9 else 0
 
 
 # Errors

@@ -45,11 +45,17 @@ class ToolDelta(msgspec.Struct, frozen=True):
 
 
 class UsageReport(msgspec.Struct, frozen=True):
-    """The provider's own count. `extra` marks the chunk that exists only because we asked for usage."""
+    """The provider's own count. `extra` marks the chunk that exists only because we asked for usage.
+
+    `tier` is the tier of service that the provider says it served, in its own word; empty if it does not say.
+    `seconds` is the length of audio that it read, where that is what it charges by.
+    """
 
     usage: Usage
     extra: bool = False
     raw: bytes = b""
+    tier: str = ""
+    seconds: int = 0
 
 
 class Stop(msgspec.Struct, frozen=True):

@@ -130,3 +130,10 @@ class Cost(msgspec.Struct, frozen=True):
     def usd(self) -> Decimal | None:
         """Dollars, exact."""
         return None if self.nano_usd is None else Decimal(self.nano_usd).scaleb(-9)
+
+
+def dollars(nano_usd: int) -> str:
+    """Exact decimal dollars with at least two places: 1500000000 is `1.50`."""
+    whole, rest = divmod(abs(nano_usd), 1_000_000_000)
+    fraction = f"{rest:09d}".rstrip("0").ljust(2, "0")
+    return f"{'-' if nano_usd < 0 else ''}{whole}.{fraction}"

@@ -26,12 +26,16 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A name that clients use, or a pattern that ends in `*`, and who serves it, in order of the configuration."""
+    """A name that clients use, or a pattern that ends in `*`, and who serves it, in order of the configuration.
+
+    `max_output` is the most tokens that it writes, where that is known.
+    """
 
     name: str
     deployments: tuple[Deployment, ...]
     fallbacks: tuple[str, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
+    max_output: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +46,4 @@ class Candidate:
     model: str
     route: str
     timeouts: Timeouts
+    max_output: int | None = None

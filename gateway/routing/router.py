@@ -88,7 +88,7 @@ def _candidate(route: Route, model: str, deployment: Deployment) -> Candidate:
     name = deployment.model
     if name.endswith("*") and route.name.endswith("*"):
         name = name[:-1] + model[len(route.name) - 1 :]
-    return Candidate(deployment.provider, name, route.name, route.timeouts)
+    return Candidate(deployment.provider, name, route.name, route.timeouts, route.max_output)
 
 
 def _order(deployments: tuple[Deployment, ...], chance: float) -> list[Deployment]:

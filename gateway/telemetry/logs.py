@@ -141,7 +141,7 @@ def _take_over_stdlib(handler: logging.Handler, level: int) -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
-    for name in ("httpx", "httpx2", "httpcore"):  # these tell of every request, addresses included
+    for name in ("httpx", "httpx2", "httpcore", "alembic"):  # chatty: each request with its address, each step
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a line that cannot be made must not print itself, unredacted, to stderr

@@ -44,6 +44,7 @@ CONNECTION_STATE = Label("state", "states of a pooled connection", ("idle", "act
 CONNECT_OUTCOME = Label("outcome", "ends of a dial", ("ok", "refused", "timeout", "dns", "tls", "error"))
 ERROR_KIND = Label("kind", "ways in which a provider fails", UPSTREAM_ERRORS)
 RELOAD_OUTCOME = Label("outcome", "ends of a reload", ("ok", "unchanged", "failed"))
+ATTEMPT_STATE = Label("state", "ends of an attempt in the ledger", ("settled", "estimated", "void", "unknown"))
 VERSION = Label("version", "the gateway's own version")
 
 REQUESTS = counter("gateway_requests_total", "Requests answered.", ENDPOINT, MODEL, PROVIDER, STATUS)
@@ -79,6 +80,29 @@ CLIENT_DISCONNECTS = counter(
 IDEMPOTENT_REPLAYS = counter(
     "gateway_idempotent_replays_total", "Requests answered from the first answer to the same Idempotency-Key."
 )
+ATTEMPTS = counter("gateway_attempts_total", "Attempts booked, by how they ended.", PROVIDER, ATTEMPT_STATE)
+COST_USD = counter(
+    "gateway_cost_usd_total",
+    "Dollars booked, rounded for plots; reports have the exact sums.",
+    *(MODEL, PROVIDER, TOKEN_SOURCE),
+)
+UNPRICED = counter("gateway_unpriced_attempts_total", "Attempts that have no price.", MODEL, PROVIDER)
+BUDGET_OVERRUNS = counter(
+    "gateway_budget_overruns_total", "Attempts that cost more than the ceiling that was held for them."
+)
+BUDGET_OVERRUN_USD = counter("gateway_budget_overrun_usd_total", "Dollars beyond what was held.")
+PRICES_AGE = gauge(
+    "gateway_prices_age_seconds", "Since the price catalogue's newest row was checked; alarm at 60 days.", merge="max"
+)
+LEDGER_QUEUED = gauge("gateway_ledger_queued_events", "Events that are not on disk yet.")
+LEDGER_OPEN = gauge("gateway_ledger_open_attempts", "Attempts that have not ended.")
+LEDGER_OLDEST = gauge(
+    "gateway_ledger_oldest_seconds", "How long the oldest reservation has waited for the disk.", merge="max"
+)
+LEDGER_REFUSING = gauge("gateway_ledger_refusing", "1 while calls are refused because of the ledger.", merge="max")
+LEDGER_ROWS = counter("gateway_ledger_rows_total", "Rows written.")
+LEDGER_COMMITS = counter("gateway_ledger_commits_total", "Transactions written; rows a commit is how well they share.")
+LEDGER_COMMIT_S = counter("gateway_ledger_commit_seconds_total", "Time that commits took, waiting for the disk.")
 UPSTREAM_CONNECTIONS = gauge("gateway_upstream_connections", "Open connections.", PROVIDER, CONNECTION_STATE)
 UPSTREAM_CONNECTS = counter("gateway_upstream_connects_total", "Connections dialled.", PROVIDER, CONNECT_OUTCOME)
 UPSTREAM_ERRORS_TOTAL = counter("gateway_upstream_errors_total", "Attempts that failed.", PROVIDER, ERROR_KIND)
@@ -106,6 +130,8 @@ PROCESS_FDS = gauge("gateway_process_open_fds", "Open file descriptors of all pr
 TABLE: tuple[Spec, ...] = (
     *(REQUESTS, REQUEST_DURATION, TIME_TO_FIRST_TOKEN, TOKENS, OVERHEAD, IN_FLIGHT, STREAMS),
     *(REFUSALS, CLIENT_DISCONNECTS, IDEMPOTENT_REPLAYS),
+    *(ATTEMPTS, COST_USD, UNPRICED, BUDGET_OVERRUNS, BUDGET_OVERRUN_USD, PRICES_AGE),
+    *(LEDGER_QUEUED, LEDGER_OPEN, LEDGER_OLDEST, LEDGER_REFUSING, LEDGER_ROWS, LEDGER_COMMITS, LEDGER_COMMIT_S),
     *(UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTS, UPSTREAM_ERRORS_TOTAL, UPSTREAM_RETRIES),
     *(CONFIG_RELOADS, CONFIG_RELOAD_FAILING, CONFIG_LOADED, KEYS, LOG_LINES_DROPPED, METRICS_OVERFLOW),
     *(WORKERS, WORKER_RESTARTS, BUILD_INFO, PROCESS_CPU, PROCESS_MEMORY, PROCESS_FDS),
@@ -142,6 +168,19 @@ class Metrics:
         self.refusals = self._counters(REFUSALS)
         self.client_disconnects = self._counters(CLIENT_DISCONNECTS)
         self.idempotent_replays = self._counters(IDEMPOTENT_REPLAYS).labels()
+        self.attempts = self._counters(ATTEMPTS)
+        self.cost_usd = self._counters(COST_USD)
+        self.unpriced = self._counters(UNPRICED)
+        self.budget_overruns = self._counters(BUDGET_OVERRUNS).labels()
+        self.budget_overrun_usd = self._counters(BUDGET_OVERRUN_USD).labels()
+        self.prices_age = self._gauges(PRICES_AGE).labels()
+        self.ledger_queued = self._gauges(LEDGER_QUEUED).labels()
+        self.ledger_open = self._gauges(LEDGER_OPEN).labels()
+        self.ledger_oldest = self._gauges(LEDGER_OLDEST).labels()
+        self.ledger_refusing = self._gauges(LEDGER_REFUSING).labels()
+        self.ledger_rows = self._counters(LEDGER_ROWS).labels()
+        self.ledger_commits = self._counters(LEDGER_COMMITS).labels()
+        self.ledger_commit_s = self._counters(LEDGER_COMMIT_S).labels()
         self.upstream_connections = self._gauges(UPSTREAM_CONNECTIONS)
         self.upstream_connects = self._counters(UPSTREAM_CONNECTS)
         self.upstream_errors = self._counters(UPSTREAM_ERRORS_TOTAL)

@@ -40,7 +40,7 @@ class Observer(Protocol):
     def attempted(self, candidate: Candidate) -> None:
         """An attempt begins."""
 
-    def failed(self, candidate: Candidate, error: UpstreamError | int) -> None:
+    async def failed(self, candidate: Candidate, error: UpstreamError | int) -> None:
         """It failed: by an error, or with a status that is not the caller's fault."""
 
 
@@ -59,12 +59,12 @@ async def walk(plan: list[Candidate], send: Send, classify: Classify, observer: 
         try:
             opened = await _open(candidate, await send(candidate), classify, raw=raw)
         except UpstreamError as error:
-            observer.failed(candidate, error)
+            await observer.failed(candidate, error)
             if at == last:
                 raise
             continue
         if opened.outcome not in ("ok", "caller"):
-            observer.failed(candidate, opened.reply.status)
+            await observer.failed(candidate, opened.reply.status)
             if at != last:
                 opened.reply.close()
                 continue
@@ -79,7 +79,8 @@ async def _open(candidate: Candidate, reply: Reply, classify: Classify, *, raw: 
     try:
         if outcome != "ok":
             return Opened(candidate, reply, outcome, await reply.read_all(MAX_ERROR), True, media_type)
-        if not raw and media_type.startswith(b"application/json"):
+        # of what names a model even a raw endpoint's JSON is read: it says what was used
+        if media_type.startswith(b"application/json") and (candidate.model or not raw):
             return Opened(candidate, reply, outcome, await reply.read_all(MAX_UNARY), True, media_type)
         return Opened(candidate, reply, outcome, await reply.read(), False, media_type)
     except BaseException:

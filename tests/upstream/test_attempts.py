@@ -82,7 +82,7 @@ class Walked:
         """See `attempts.Observer`."""
         self.tried.append(candidate.provider)
 
-    def failed(self, candidate: Candidate, error: UpstreamError | int) -> None:
+    async def failed(self, candidate: Candidate, error: UpstreamError | int) -> None:
         """See `attempts.Observer`."""
         self.failures.append((candidate.provider, error if isinstance(error, int) else error.code))
 

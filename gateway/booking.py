@@ -1,0 +1,268 @@
+"""The money of one attempt, in order: held in every budget, durable in the ledger, sent, priced, settled.
+
+Nothing is dialled before the hold is there and the reservation is on disk, and whatever ends an attempt ends its
+booking, once. A wrong order here is a lost row or a lost dollar, so it stands in one place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+import structlog
+
+from gateway.ledger import Ledger, Ticket
+from gateway.limits import Hold, Limits
+from gateway.model.caller import Caller
+from gateway.model.price import Cost, Unpriced, UsageError
+from gateway.model.record import Reservation, Settlement, Terminal
+from gateway.model.route import Candidate
+from gateway.model.usage import Usage
+from gateway.pricing.bound import Bound
+from gateway.pricing.cost import ceiling, meter
+from gateway.pricing.table import PriceTable
+from gateway.telemetry.families import Counter
+from gateway.telemetry.metrics import Metrics
+
+_FREE: Final = Cost(0)
+_TIERS: Final = ("flex", "priority", "fast", "batch")
+_encode = msgspec.json.Encoder().encode
+_log = structlog.get_logger("gateway.booking")
+
+
+def micros() -> int:
+    """Unix time in microseconds."""
+    return time.time_ns() // 1000
+
+
+class Booking:
+    """One attempt that has been let in: `sent` before its first byte goes out, then `settle` or `void`, once."""
+
+    __slots__ = (
+        "_book",
+        "_candidate",
+        "_dialled",
+        "_first",
+        "_hold",
+        "_table",
+        "_ticket",
+        "at",
+        "cost",
+        "is_sent",
+    )
+
+    def __init__(
+        self, book: Book, ticket: Ticket, hold: Hold, table: PriceTable, candidate: Candidate, at: datetime
+    ) -> None:
+        self._book = book
+        self._ticket = ticket
+        self._hold = hold
+        self._table = table
+        self._candidate = candidate
+        self._dialled = 0
+        self._first = 0
+        self.at = at
+        self.is_sent = False
+        self.cost: Cost | None = None
+
+    def __repr__(self) -> str:
+        return f"<Booking of {self._ticket!r} at {self._candidate.provider}/{self._candidate.model}>"
+
+    def limit_headers(self) -> list[tuple[bytes, bytes]]:
+        """What the caller is told of its limits; nothing where it has none."""
+        hold = self._hold
+        if not hold.parts:
+            return []
+        found = hold.headers()
+        warnings = hold.warnings()
+        if warnings:
+            found.append((b"x-gateway-budget-warning", "; ".join(warnings).encode("ascii", "backslashreplace")))
+        return found
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it was settled."""
+        return self._ticket.is_ended
+
+    def sent(self) -> None:
+        """The provider is about to see the attempt. Raises `Unavailable` if the ledger has been closed."""
+        self._dialled = now = micros()
+        self._ticket.sent(now)
+        self.is_sent = True
+
+    def answered(self) -> None:
+        """The first bytes of an answer are here."""
+        self._first = micros()
+
+    def price(self, usage: Usage | None, tier: str = "", units: Mapping[str, int] | None = None) -> Cost:
+        """What it costs, as far as that is known.
+
+        `units` are what was asked for that is not tokens (images, characters, seconds): they are charged where the
+        provider has a price for them and counted no tokens.
+        """
+        provider, model = self._candidate.provider, self._candidate.model
+        if not model:
+            return _FREE  # a path that names no model: files and the like cost nothing by the call
+        rates = self._table.rates(provider, model, self.at, tier or None)
+        if isinstance(rates, Unpriced):
+            return Cost(None, unpriced=rates.reason)
+        if units and (usage is None or usage.source == "estimated" or not (usage.input_tokens or usage.output_tokens)):
+            units = {name: count for name, count in units.items() if name in rates.levels[-1].prices}
+            usage = _UNUSED if units else usage
+        else:
+            units = None
+        if usage is None:
+            return Cost(None, unpriced="nobody said what it used")
+        try:
+            return meter(rates, usage, units)
+        except UsageError as error:
+            _log.warning("usage_not_believed", provider=provider, model=model, error=str(error))
+            return Cost(None, unpriced=f"the count cannot be true: {error}")
+
+    def settle(
+        self,
+        usage: Usage | None,
+        *,
+        status: int,
+        code: str = "",
+        model: str = "",
+        cost: Cost | None = None,
+        state: Terminal | None = None,
+    ) -> None:
+        """End it with what was used. `cost` is what `price` gave; `state` follows from who counted if not given."""
+        if self._ticket.is_ended:
+            return
+        priced = self.cost = cost if cost is not None else self.price(usage)
+        if state is None:
+            state = "estimated" if usage is not None and usage.source == "estimated" else "settled"
+        self._end(state, status, code, model, usage, priced)
+
+    def void(self, *, status: int = 0, code: str = "") -> None:
+        """End it as one that costs nothing: it was not sent, or the provider refused it."""
+        if not self._ticket.is_ended:
+            self.cost = _FREE
+            self._end("void", status, code, "", None, _FREE)
+
+    def _end(self, state: Terminal, status: int, code: str, model: str, usage: Usage | None, cost: Cost) -> None:
+        now = micros()
+        dialled, source = self._dialled, cost.source
+        used = usage or _UNUSED
+        self._ticket.settle(
+            Settlement(
+                state=state,
+                ended_at=now,
+                status=status,
+                code=code,
+                source=usage.source if usage is not None else None,
+                answering_model=model,
+                input_tokens=used.input_tokens,
+                output_tokens=used.output_tokens,
+                cache_read_tokens=used.cache_read_tokens,
+                cache_write_tokens=used.cache_write_tokens,
+                reasoning_tokens=used.reasoning_tokens,
+                more_tokens=_more(used),
+                cost_nano=cost.nano_usd,
+                lines=_encode(cost.lines) if cost.lines else b"",
+                price_source=source.where if source is not None else (cost.unpriced or ""),
+                price_version=self._table.version if source is not None else "",
+                price_date=source.date.isoformat() if source is not None and source.date is not None else "",
+                latency_us=now - dialled if dialled else None,
+                first_token_us=self._first - dialled if self._first and dialled else None,
+            )
+        )
+        overrun = 0
+        if state == "void":
+            self._book.limits.release(self._hold)
+        else:
+            overrun = self._book.limits.settle(self._hold, cost.nano_usd, used.input_tokens + used.output_tokens)
+        self._book.count(self._candidate, state, cost, overrun)
+
+
+class Book:
+    """Opens bookings, and counts them."""
+
+    def __init__(self, ledger: Ledger, limits: Limits, metrics: Metrics) -> None:
+        self.ledger = ledger
+        self.limits = limits
+        self._metrics = metrics
+        self._ends: dict[tuple[str, Terminal], Counter] = {}
+        self._spent: dict[tuple[str, str, Terminal], Counter] = {}
+
+    async def open(
+        self, table: PriceTable, caller: Caller, candidate: Candidate, reservation: Reservation, tokens: int
+    ) -> Booking:
+        """Hold the reservation's ceiling and so many tokens in the budgets, and reserve it in the ledger.
+
+        Returns when both would outlive a crash. Raises `RateLimited`, `Forbidden` (model_unpriced), `Unavailable`
+        (ledger_unavailable, store_unavailable).
+        """
+        began = reservation.began_at / 1e6
+        model = candidate.route if candidate.route and not candidate.route.endswith("*") else reservation.model
+        hold = self.limits.hold(caller, model, reservation.user, reservation.tags, reservation.held_nano, tokens, began)
+        ticket: Ticket | None = None
+        try:
+            if not hold.is_held:
+                await hold
+            ticket = self.ledger.reserve(reservation)
+            await ticket
+        except BaseException:
+            if ticket is not None:
+                ticket.settle(Settlement(state="void", ended_at=micros(), code="not_sent", cost_nano=0))
+            self.limits.release(hold)
+            raise
+        return Booking(self, ticket, hold, table, candidate, datetime.fromtimestamp(began, UTC))
+
+    def count(self, candidate: Candidate, state: Terminal, cost: Cost, overrun: int) -> None:
+        """Count one end. `overrun` is what it cost beyond what was held, in nano-dollars."""
+        provider, route = candidate.provider, candidate.route
+        ends = self._ends.get((provider, state))
+        if ends is None:
+            ends = self._ends[provider, state] = self._metrics.attempts.labels(provider=provider, state=state)
+        ends.inc()
+        if cost.nano_usd is None:
+            self._metrics.unpriced.labels(model=route, provider=provider).inc()
+        elif cost.nano_usd:
+            spent = self._spent.get((route, provider, state))
+            if spent is None:
+                source = "provider" if state == "settled" else "estimated"
+                spent = self._metrics.cost_usd.labels(model=route, provider=provider, source=source)
+                self._spent[route, provider, state] = spent
+            spent.inc(cost.nano_usd / 1e9)  # for plots; the ledger has the exact sum
+        if overrun:
+            self._metrics.budget_overruns.inc()
+            self._metrics.budget_overrun_usd.inc(overrun / 1e9)
+            _log.warning("budget_overrun", provider=provider, model=candidate.model, overrun_nano_usd=overrun)
+
+
+_UNUSED: Final = Usage()
+_MORE: Final = Usage.__struct_fields__[Usage.__struct_fields__.index("source") + 1 :]
+
+
+def _more(usage: Usage) -> bytes:
+    """The counts that have no column of their own, as JSON; empty as a rule."""
+    if usage.cache_write_1h_tokens or usage.input_audio_tokens or usage.output_audio_tokens or usage.input_image_tokens:
+        pass
+    elif not (usage.output_image_tokens or usage.cache_read_audio_tokens or usage.cache_read_image_tokens):
+        return b""
+    return _encode({name: getattr(usage, name) for name in _MORE if getattr(usage, name)})
+
+
+def most(table: PriceTable, candidate: Candidate, bound: Bound, began_at: int, tier: str = "") -> int | None:
+    """Nano-dollars that an attempt cannot exceed which began at `began_at` (microseconds); None without a price."""
+    if not candidate.model:
+        return 0
+    at = datetime.fromtimestamp(began_at / 1e6, UTC)
+    rates = table.rates(candidate.provider, candidate.model, at)
+    if tier in _TIERS:
+        dearer = table.rates(candidate.provider, candidate.model, at, tier)
+        if isinstance(dearer, Unpriced):
+            return None
+        if isinstance(rates, Unpriced) or tier in ("priority", "fast"):
+            rates = dearer
+    if isinstance(rates, Unpriced):
+        return None
+    units = {name: count for name, count in bound.units.items() if name in rates.levels[-1].prices}
+    return ceiling(rates, bound.input_tokens, bound.output_tokens, without=bound.without, units=units)
