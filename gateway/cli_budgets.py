@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import orjson
 import typer
@@ -27,8 +27,6 @@ Format = Literal["table", "json"]
 Config = Annotated[Path | None, typer.Option("--config", metavar="F", help="The gateway's configuration file.")]
 Shape = Annotated[Format, typer.Option("--format", help="How to print.")]
 All = Annotated[bool, typer.Option("--all", help="The windows that have ended, too.")]
-
-_UNIT: Final = {"usd": "usd", "rpm": "requests", "tpm": "tokens", "concurrency": "calls"}
 
 
 def build(read: Reader) -> typer.Typer:
@@ -49,24 +47,6 @@ def build(read: Reader) -> typer.Typer:
     return app
 
 
-def describe(budget: BudgetState) -> dict[str, Any]:
-    """A budget for machines. Dollars are decimal strings; rates and seats are counts, of which nothing is spent."""
-    scope, _, limit = budget.id.rpartition(" ")
-    amounts = {"cap": budget.cap, "spent": budget.spent, "held": budget.held, "left": budget.left}
-    if budget.kind == "usd":
-        amounts |= {"overrun": budget.overrun, "lost": budget.lost}
-    shown: dict[str, Any] = {name: _amount(budget, units) for name, units in amounts.items()}
-    starts = moment(budget.starts) if budget.starts else None
-    return {
-        "scope": scope,
-        "limit": limit,
-        "unit": _UNIT[budget.kind],
-        **shown,
-        "starts_at": starts,
-        "resets_at": moment(budget.ends),
-    }
-
-
 def _list(read: Reader, config: Path | None, shape: Format, *, with_ended: bool) -> None:
     try:
         found, now = read(config)
@@ -79,7 +59,9 @@ def _list(read: Reader, config: Path | None, shape: Format, *, with_ended: bool)
         raise typer.Exit(1) from error
     shown = [budget for budget in found if with_ended or now < budget.ends]
     if shape == "json":
-        typer.echo(orjson.dumps([describe(budget) for budget in shown], option=orjson.OPT_INDENT_2).decode())
+        from gateway.store.budget_listing import describe_budget
+
+        typer.echo(orjson.dumps([describe_budget(budget) for budget in shown], option=orjson.OPT_INDENT_2).decode())
     elif shown:
         _console().print(_table(shown))
     else:
@@ -108,10 +90,6 @@ def _table(found: Iterable[BudgetState]) -> Table:
             resets if budget.kind == "usd" else "each minute" if budget.kind in ("rpm", "tpm") else "",
         )
     return table
-
-
-def _amount(budget: BudgetState, units: int) -> str | int:
-    return dollars(units).replace("$", "") if budget.kind == "usd" else units
 
 
 def _console() -> Console:

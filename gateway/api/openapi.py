@@ -8,12 +8,13 @@ Every operation names its permission and the roles that have it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
+from gateway.api import openapi_money
+from gateway.api.operation import Operation
 from gateway.config.reload import Outcome
 from gateway.model.caller import Role
 from gateway.store.listing import State
@@ -177,26 +178,6 @@ class Error(msgspec.Struct):
 
 # --- the operations
 
-Answer = type[msgspec.Struct] | str | None
-"""A struct as JSON, a media type, or nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One method of one path. Without a `permission` it needs no key; `errors` are statuses besides the key's."""
-
-    method: str
-    path: str
-    id: str
-    summary: str
-    answers: Mapping[int, tuple[str, Answer]]
-    permission: str | None = None
-    body: type[msgspec.Struct] | None = None
-    errors: tuple[int, ...] = ()
-    query: tuple[tuple[str, str], ...] = ()
-    page: bool = False
-
-
 _HTML: Final = "text/html; charset=utf-8"
 _NO_SESSION: Final = ("To the form, since nobody is signed in.", None)
 _KEY_ERRORS: Final = (401, 403, 503)
@@ -204,7 +185,7 @@ _MEANINGS: Final = {
     400: "The body or a field of it is not what is taken.",
     401: "No key, or one that is not known, has expired or was revoked.",
     403: "The key's role may not do this: `role_not_allowed`.",
-    404: "There is no such object: `key_not_found`.",
+    404: "There is no such object, or not one that this key may see.",
     409: "It is not in a state for this: `key_ended`.",
     413: "The body is over 64 KiB: `body_too_large`.",
     503: "The keys cannot be read at present; `retry-after` says when to try again.",
@@ -308,6 +289,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         },
         permission="config:reload",
     ),
+    *openapi_money.OPERATIONS,
     Operation("GET", "/", "root", "To the console", {303: ("To /console.", None)}, page=True),
     Operation(
         "GET",
@@ -346,7 +328,10 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
 )
 
-_STRUCTS: Final = (NewKey, Rotation, MadeKey, Key, Keys, Providers, ReloadReport, Health, Readiness, Error)
+_STRUCTS: Final = (
+    *(NewKey, Rotation, MadeKey, Key, Keys, Providers, ReloadReport, Health, Readiness, Error),
+    *openapi_money.STRUCTS,
+)
 
 
 def document(may: Mapping[str, frozenset[str]], version: str) -> dict[str, Any]:
@@ -367,7 +352,7 @@ def document(may: Mapping[str, frozenset[str]], version: str) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [
             {"name": "operations", "description": "Health and metrics."},
-            {"name": "administration", "description": "Keys and configuration."},
+            {"name": "administration", "description": "Keys and configuration, budgets, reports and calls."},
             {"name": "console", "description": "Pages for people."},
         ],
         "paths": paths,

@@ -22,10 +22,13 @@ from starlette.routing import BaseRoute, Match, Route
 
 from gateway import __version__, access
 from gateway.api.openapi import NewKey, Rotation, document
+from gateway.api.reports import PERMISSIONS, Reports
 from gateway.dialects.openai import error_body
 from gateway.errors import Forbidden, GatewayError, InvalidRequest, MethodNotAllowed, NotFound, TooLarge
 from gateway.model.caller import Caller
-from gateway.runtime import Runtime, tell_supervisor
+from gateway.runtime import Runtime, budgets_url, tell_supervisor
+from gateway.store.budget_listing import describe_budget
+from gateway.store.leases import list_budgets
 from gateway.store.listing import describe
 from gateway.store.spec import parse_duration
 from gateway.telemetry.exposition import Exposition
@@ -40,6 +43,8 @@ MAY: dict[str, frozenset[str]] = {
     "keys:write": frozenset({"admin"}),
     "config:read": frozenset({"admin", "auditor", "developer", "prompt-author", "finance"}),
     "config:reload": frozenset({"admin"}),
+    "budgets:read": frozenset({"admin", "auditor", "finance"}),
+    **PERMISSIONS,
 }
 
 MAX_BODY = 64 * 1024
@@ -70,6 +75,8 @@ class Operations:
             Route("/admin/v1/providers", self._may("config:read", self.providers), methods=["GET"]),
             Route("/admin/v1/reload", self._may("config:read", self.reload_state), methods=["GET"]),
             Route("/admin/v1/reload", self._may("config:reload", self.reload), methods=["POST"]),
+            Route("/admin/v1/budgets", self._may("budgets:read", self.budgets), methods=["GET"]),
+            *Reports(self._runtime.view.snapshot.settings.storage.ledger_path, self._clock, self.caller).routes(),
             *pages,
         ]
         handlers: Any = {GatewayError: _error, 404: _not_found, 405: _wrong_method, Exception: _unexpected}
@@ -164,6 +171,14 @@ class Operations:
             for served in view.served.values()
         ]
         return _json({"data": data})
+
+    async def budgets(self, request: Request) -> Response:
+        """What is spent, held and left."""
+        url = budgets_url(self._runtime.view.snapshot.settings)
+        found = await run_in_threadpool(list_budgets, url)
+        with_ended = request.query_params.get("all") == "1"
+        now = self._clock()
+        return _json({"data": [describe_budget(one) for one in found if with_ended or now < one.ends]})
 
     async def reload_state(self, request: Request) -> Response:
         """The last reload."""

@@ -1,4 +1,4 @@
-"""The price table of one snapshot: contracts of prices.yaml, corrections, and the catalogue, installed or from a file."""
+"""The price table of one snapshot: prices.yaml, corrections, and the catalogue, installed or from a file."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ import jsonschema_rs
 import pytest
 from starlette.routing import Route
 
-from gateway.api.openapi import OPERATIONS, NewKey, Operation, Rotation, document
+from gateway.api.openapi import OPERATIONS, NewKey, Rotation, document
+from gateway.api.operation import Operation
 from gateway.api.operations import MAY
 from gateway.app import AdminPort
 from gateway.config.loader import Loader
@@ -146,8 +147,14 @@ def test_every_reply_is_as_described(gateway: Gateway) -> None:
     assert_described("DELETE", "/admin/v1/keys/{id}", 200, gateway.admin("DELETE", place).json())
     conflict = gateway.admin("POST", f"{place}/rotate")
     assert_described("POST", "/admin/v1/keys/{id}/rotate", 409, conflict.json())
-    for path in ("/admin/v1/keys", "/admin/v1/providers", "/admin/v1/reload", "/healthz", "/readyz"):
+    administration = [f"/admin/v1/{name}" for name in ("keys", "providers", "reload", "budgets")]
+    for path in (*administration, "/healthz", "/readyz"):
         assert_described("GET", path, 200, gateway.admin("GET", path).json())
     assert_described("POST", "/admin/v1/reload", 200, gateway.admin("POST", "/admin/v1/reload").json())
+    for path in ("/admin/v1/reports", "/admin/v1/requests"):
+        assert_described("GET", path, 200, gateway.admin("GET", path).json())
+    called = gateway.chat().headers["x-request-id"]
+    found = gateway.admin("GET", f"/admin/v1/requests/{called}").json()
+    assert_described("GET", "/admin/v1/requests/{id}", 200, found)
     refused = gateway.admin("POST", "/admin/v1/keys", json={"team": 1})
     assert_described("POST", "/admin/v1/keys", 400, refused.json())

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.loader import Loader
 from gateway.config.presets import PRESETS
 from gateway.config.settings import Settings, read
-from gateway.config.snapshot import build
 from gateway.routing import plan
 
 KEYS = {preset.env: f"test-{name}" for name, preset in PRESETS.items() if preset.env}
@@ -55,7 +55,7 @@ def test_every_provider_with_a_key_is_there_with_its_models() -> None:
     ],
 )
 def test_a_name_leads_to_its_provider(asked: str, provider: str, model: str) -> None:
-    routes = build(settings(KEYS), []).routes
+    routes = Loader(None, KEYS, Path("/var/lib/gateway")).load().routes
     route = routes.find(asked)
     assert route is not None
     (candidate,) = plan(routes, route, asked, 0.0)

@@ -94,7 +94,7 @@ models:
   "n n": {deployments: [{provider: d, model: y}]}
   prompt:x: {deployments: [{provider: d, model: z}]}
 logs: {level: inf, access: maybe}
-budgets: [{x: 1}]
+cache: [{x: 1}]
 passthrough: {files: dd}
 server: {}
 """
@@ -130,7 +130,7 @@ def test_every_fault_is_reported_at_once_in_the_order_of_lines(file: Path) -> No
         "19: `models.prompt:x`: names that begin with `prompt:` ask for a prompt and cannot name a model",
         "20: `logs.level` should be one of debug, info, warning, error, not `inf`; did you mean `info`?",
         "20: `logs.access` should be true or false, not `maybe`",
-        "21: `budgets` is not available in this version; leave it out or empty",
+        "21: `cache` is not available in this version; leave it out or empty",
         "22: `passthrough.files`: there is no provider `dd`; did you mean `d`?",
         "23: the key `server` stands here a second time (first: line 2)",
     ]

@@ -77,6 +77,7 @@ class Walked:
         self.steps = dict(zip(NAMES, steps, strict=False))
         self.tried: list[str] = []
         self.failures: list[tuple[str, str | int]] = []
+        self.model = "m"
 
     def attempted(self, candidate: Candidate) -> None:
         """See `attempts.Observer`."""
@@ -95,7 +96,7 @@ class Walked:
 
     async def walk(self, *, raw: bool = False) -> Opened:
         """Walk."""
-        plan = [Candidate(name, "m", "m", Timeouts()) for name in self.steps]
+        plan = [Candidate(name, self.model, "m", Timeouts()) for name in self.steps]
         return await walk(plan, self.send, lambda _, status: PROVIDER.classify(status), self, raw=raw)
 
 
@@ -195,5 +196,13 @@ async def test_what_is_held_whole_has_its_cap(raw: bool, status: int, limit: int
 
 async def test_what_is_passed_on_raw_is_not_held_though_it_is_json() -> None:
     reply = Played(parts=[b"{", b"}"])
-    opened = await Walked(reply).walk(raw=True)
+    walked = Walked(reply)
+    walked.model = ""
+    opened = await walked.walk(raw=True)
     assert (opened.data, opened.whole, reply.limit) == (b"{", False, 0)
+
+
+async def test_json_of_a_model_is_held_even_where_the_endpoint_is_raw_because_it_says_what_was_used() -> None:
+    reply = Played(parts=[b"{", b"}"])
+    opened = await Walked(reply).walk(raw=True)
+    assert (opened.data, opened.whole, reply.limit) == (b"{}", True, MAX_UNARY)
