@@ -7,7 +7,7 @@ booking, once. A wrong order here is a lost row or a lost dollar, so it stands i
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -26,6 +26,9 @@ from gateway.pricing.cost import ceiling, meter
 from gateway.pricing.table import PriceTable
 from gateway.telemetry.families import Counter
 from gateway.telemetry.metrics import Metrics
+
+MAX_UNPRICED: Final = 100
+"""Models without a price that are remembered until somebody asks."""
 
 _FREE: Final = Cost(0)
 _TIERS: Final = ("flex", "priority", "fast", "batch")
@@ -188,6 +191,7 @@ class Book:
         self.ledger = ledger
         self.limits = limits
         self._metrics = metrics
+        self._unpriced: set[tuple[str, str]] = set()
         self._ends: dict[tuple[str, Terminal], Counter] = {}
         self._spent: dict[tuple[str, str, Terminal], Counter] = {}
 
@@ -215,6 +219,11 @@ class Book:
             raise
         return Booking(self, ticket, hold, table, candidate, datetime.fromtimestamp(began, UTC))
 
+    def take_unpriced(self) -> Iterator[tuple[str, str]]:
+        """Provider and model of the calls that had no price, since this was last asked."""
+        while self._unpriced:
+            yield self._unpriced.pop()
+
     def count(self, candidate: Candidate, state: Terminal, cost: Cost, overrun: int) -> None:
         """Count one end. `overrun` is what it cost beyond what was held, in nano-dollars."""
         provider, route = candidate.provider, candidate.route
@@ -224,6 +233,8 @@ class Book:
         ends.inc()
         if cost.nano_usd is None:
             self._metrics.unpriced.labels(model=route, provider=provider).inc()
+            if len(self._unpriced) < MAX_UNPRICED:
+                self._unpriced.add((provider, candidate.model))
         elif cost.nano_usd:
             spent = self._spent.get((route, provider, state))
             if spent is None:

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import orjson
 import typer
 
-from gateway import cli_budgets, cli_keys
+from gateway import cli_budgets, cli_keys, cli_reports, cli_webhooks
 from gateway.errors import ConfigError, Fault
 
 if TYPE_CHECKING:  # importing these takes a third of a second, which `--help` need not
     from gateway.config.loader import Loader
     from gateway.config.snapshot import Snapshot
+    from gateway.pricing.table import PriceTable
     from gateway.store.bootstrap import FirstKeys
     from gateway.store.keystore import KeyStore
     from gateway.store.leases import BudgetState
+    from gateway.webhooks import Endpoint
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="F", help="The configuration file, gateway.yaml.")]
 Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")]
@@ -185,9 +187,11 @@ def _admin_key(data_dir: Path) -> str:
 @app.command()
 def plugins(format: Format = "table") -> None:
     """List what was found in the plugin folders and entry points."""
+    from gateway.reports.listing import plugins as report_kinds
     from gateway.upstreams import kinds
 
     found = [{"kind": "provider", "name": one.name, "module": one.module} for one in kinds().values()]
+    found += [{"kind": "report", "name": one.name, "module": one.module} for one in report_kinds().values()]
     if format == "json":
         print(orjson.dumps(found).decode())
         return
@@ -231,4 +235,20 @@ def _read_budgets(config: Path | None) -> tuple[Sequence[BudgetState], float]:
 
 
 app.add_typer(cli_keys.build(_open_store), name="keys")
+
+
+def _read_webhooks(config: Path | None) -> tuple[Sequence[Endpoint], str]:
+    from gateway.config.webhooks import endpoints
+    from gateway.runtime import keys_url
+
+    settings = _loader(config).load().settings
+    return endpoints(settings.webhooks), keys_url(settings).replace("keys.db", "webhooks.db")
+
+
+def _prices(config: Path | None) -> PriceTable:
+    return _loader(config).load().prices
+
+
 app.add_typer(cli_budgets.build(_read_budgets), name="budgets")
+app.add_typer(cli_reports.build(_ledger, _prices), name="report")
+app.add_typer(cli_webhooks.build(_read_webhooks), name="webhooks")

@@ -12,18 +12,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from gateway.errors import ConfigError, GatewayError, InvalidRequest
-from gateway.reports.base import Parameter, Report, Table
+from gateway.reports.base import TODAY, Parameter, Report, Table
 from gateway.reports.books import Books
 from gateway.reports.listing import reports
-from gateway.reports.period import period_of
+from gateway.reports.period import Period, period_of
+
+if TYPE_CHECKING:  # the catalogue's library takes a quarter of a second to import, which `--help` need not
+    from gateway.pricing.table import PriceTable
 
 Ledger = Callable[[Path | None], Path]
 """The ledger's file, of the configuration that was named, or of none."""
+Prices = Callable[[Path | None], "PriceTable"]
+"""What calls cost by that configuration today; asked only where a report reprices."""
 FormatName = Literal["table", "csv", "json", "xlsx", "html"]
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="F", help="The gateway's configuration file.")]
@@ -35,11 +40,11 @@ Out = Annotated[Path | None, typer.Option("--out", metavar="F", help="Write here
 Shape = Annotated[FormatName, typer.Option("--format", help="How to write it.")]
 
 
-def build(ledger: Ledger, clock: Callable[[], float] = time.time) -> typer.Typer:
+def build(ledger: Ledger, prices: Prices, clock: Callable[[], float] = time.time) -> typer.Typer:
     """The verbs of `gateway report`. `clock` is Unix time in seconds."""
     app = typer.Typer(name="report", help="Cost reports, and the ledger's calls.", no_args_is_help=True)
     for report in reports().values():
-        app.command(report.name, help=report.summary)(_verb(report, ledger, clock))
+        app.command(report.name, help=report.summary)(_verb(report, ledger, prices, clock))
 
     @app.command()
     def focus(
@@ -63,23 +68,24 @@ def build(ledger: Ledger, clock: Callable[[], float] = time.time) -> typer.Typer
     return app
 
 
-def _verb(report: Report, ledger: Ledger, clock: Callable[[], float]) -> Callable[..., None]:
+def _verb(report: Report, ledger: Ledger, prices: Prices, clock: Callable[[], float]) -> Callable[..., None]:
     """The function that typer calls for a report; its signature has the report's parameters."""
 
     def run(**given: Any) -> None:
         config, shape, out = given.pop("config"), given.pop("shape"), given.pop("out")
         from_, to = given.pop("from_"), given.pop("to")
-        texts = {name: text for name, text in given.items() if text is not None}
+        texts = _texts(report, given)
         with _told():
             today = _today(clock)
             period = period_of(from_, to, today)
             report.parse(texts)  # what was typed wrong, before what is wrong with the ledger
-            with Books.open(ledger(config)) as books:
-                table = report.ask(books, period, texts, today)
+            with Books.open(ledger(config)) as books, _progress(lambda: _attempts(books, period)) as books.told:
+                table = report.ask(books, period, texts, today, lambda: prices(config))
             _write(table, shape, out)
 
     asked: dict[str, tuple[Any, object]] = {"from_": (From, None), "to": (To, None)}
-    asked |= {parameter.name: (_option(parameter), None) for parameter in report.parameters}
+    for parameter in report.parameters:
+        asked |= _options(parameter)
     asked |= {"shape": (Shape, "table"), "out": (Out, None), "config": (Config, None)}
     kind = inspect.Parameter.KEYWORD_ONLY
     run.__annotations__ = {name: hint for name, (hint, _) in asked.items()} | {"return": None}
@@ -89,14 +95,23 @@ def _verb(report: Report, ledger: Ledger, clock: Callable[[], float]) -> Callabl
     return run
 
 
-def _option(parameter: Parameter) -> Any:
+def _options(parameter: Parameter) -> dict[str, tuple[Any, object]]:
+    """What is typed for a parameter; for a day `--name` alone, which is today, and `--name-at D`."""
     text = parameter.help
+    if parameter.kind == "day":
+        at = typer.Option(f"--{parameter.name}-at", metavar="D", help=f"As --{parameter.name}, of this day.")
+        return {
+            parameter.name: (Annotated[bool, typer.Option(f"--{parameter.name}", help=text)], False),
+            f"{parameter.name}_at": (Annotated[str | None, at], None),
+        }
     if parameter.choices:
         text += f" Of: {', '.join(parameter.choices)}."
     if parameter.default:
         text += f" Default: {parameter.default}."
     metavar = {"names": "A,B", "usd": "USD", "count": "N", "number": "X"}.get(parameter.kind, "NAME")
-    return Annotated[str | None, typer.Option(f"--{parameter.name}", metavar=metavar, help=text)]
+    return {
+        parameter.name: (Annotated[str | None, typer.Option(f"--{parameter.name}", metavar=metavar, help=text)], None)
+    }
 
 
 def _write(table: Table, shape: FormatName, out: Path | None) -> None:
@@ -124,7 +139,7 @@ def _export(path: Path, period: Any, grain: Literal["call", "day"], account: str
     with Books.open(path) as books:
         export = Export(books, period, grain, account)
         whole = total(books, period, {})
-        with _replaced(out) if out is not None else _stdout() as file, _progress(whole.attempts) as advance:
+        with _replaced(out) if out is not None else _stdout() as file, _progress(lambda: whole.attempts) as advance:
             for chunk in export.chunks():
                 file.write(chunk.encode())
                 advance(export.attempts)
@@ -141,19 +156,44 @@ def _export(path: Path, period: Any, grain: Literal["call", "day"], account: str
         raise typer.Exit(1)
 
 
+def _texts(report: Report, given: dict[str, Any]) -> dict[str, str]:
+    """What was typed, by parameter."""
+    texts = {}
+    for parameter in report.parameters:
+        text = given[parameter.name]
+        if parameter.kind == "day":
+            text = given[f"{parameter.name}_at"] or (TODAY if text else None)
+        if text is not None:
+            texts[parameter.name] = text
+    return texts
+
+
+def _attempts(books: Books, period: Period) -> int:
+    from gateway.reports.sums import total
+
+    return total(books, period, {}).attempts
+
+
 @contextmanager
-def _progress(attempts: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal; nothing elsewhere."""
+def _progress(expected: Callable[[], int]) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, from the first that is done; nothing elsewhere. `expected` counts what there is to do."""
     if not sys.stderr.isatty():
         yield lambda done: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeRemainingColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("export", total=attempts)
-        yield lambda done: bar.update(task, completed=done)
+        task: TaskID | None = None
+
+        def advance(done: int) -> None:
+            nonlocal task
+            if task is None:
+                task = bar.add_task("read", total=expected())
+            bar.update(task, completed=done)
+
+        yield advance
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 
 from gateway import __version__
+from gateway.alarms import Alarms
 from gateway.booking import Book, micros
 from gateway.config.loader import Loader
 from gateway.config.reload import Outcome, Reloader
@@ -27,7 +28,6 @@ from gateway.errors import GatewayError, Unavailable, UpstreamError
 from gateway.ledger import Ledger, Reader
 from gateway.ledger.writer import Work
 from gateway.limits import KeyTerms, Limits
-from gateway.pricing.catalogue import MAX_AGE
 from gateway.recorder import Recorder
 from gateway.store.idempotency import Idempotency
 from gateway.store.keystore import KeyStore
@@ -150,6 +150,16 @@ class Runtime:
         self.limits = Limits(bank, snapshot.rules, self._own_limits, workers=process.workers)
         self._exits.push_async_callback(self.limits.close)
         self.book = Book(self.ledger, self.limits, self.metrics)
+        self.alarms = Alarms(
+            keys_url(settings).replace("keys.db", "webhooks.db"),
+            lambda: self.view,
+            self.ledger,
+            self.limits,
+            self.metrics,
+            time.time,
+            self.book.take_unpriced,
+        )
+        self._exits.push_async_callback(self.alarms.close)
         self._written = Work()
         self._key_seq = -1
 
@@ -162,14 +172,8 @@ class Runtime:
     def start(self) -> None:
         """Begin the background work."""
         loop = asyncio.get_running_loop()
-        background = (
-            self.keys.run(),
-            self.idempotency.run(),
-            self.limits.run(),
-            self.reloader.watch(),
-            self._refresh(),
-        )
-        for work in background:
+        stores = (self.keys.run(), self.idempotency.run(), self.limits.run())
+        for work in (*stores, self.alarms.run(), self.reloader.watch(), self._refresh()):
             task = loop.create_task(work)
             task.add_done_callback(_tell_of_end)
             self._tasks.append(task)
@@ -205,10 +209,7 @@ class Runtime:
         state = self.reloader.state
         if state.faults:
             found["config"] = "; ".join(str(fault) for fault in state.faults)
-        age = self.view.snapshot.prices.age(datetime.now(UTC).date())
-        if age is not None and age > MAX_AGE:
-            found["prices"] = f"the price catalogue is {age.days} days old"
-        return found
+        return found | self.alarms.warnings()
 
     def _observe(self, provider: str) -> PoolObserver:
         return PoolObserver(self.metrics, provider)
@@ -218,6 +219,7 @@ class Runtime:
         before = self.view
         self.view = open_view(snapshot, self.sweep, self._observe, self._plugins, before)
         self.limits.use(snapshot.rules)
+        self.alarms.use(self.view)
         if snapshot.settings.server != before.snapshot.settings.server:
             _log.warning("restart_needed", detail="changes under `server` are taken up at the next start")
         retiring = asyncio.get_running_loop().create_task(self._retire(before, self.view))

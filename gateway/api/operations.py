@@ -76,11 +76,16 @@ class Operations:
             Route("/admin/v1/reload", self._may("config:read", self.reload_state), methods=["GET"]),
             Route("/admin/v1/reload", self._may("config:reload", self.reload), methods=["POST"]),
             Route("/admin/v1/budgets", self._may("budgets:read", self.budgets), methods=["GET"]),
-            *Reports(self._runtime.view.snapshot.settings.storage.ledger_path, self._clock, self.caller).routes(),
+            *self._reports(),
             *pages,
         ]
         handlers: Any = {GatewayError: _error, 404: _not_found, 405: _wrong_method, Exception: _unexpected}
         return Starlette(routes=routes, exception_handlers=handlers)
+
+    def _reports(self) -> list[Route]:
+        runtime = self._runtime
+        ledger = runtime.view.snapshot.settings.storage.ledger_path
+        return Reports(ledger, lambda: runtime.view.snapshot.prices, self._clock, self.caller).routes()
 
     def _may(self, permission: str, handler: Handler) -> Handler:
         allowed = MAY[permission]

@@ -20,6 +20,7 @@ from gateway.errors import Forbidden, InvalidRequest, NotFound
 from gateway.ledger import Reader
 from gateway.model.caller import Caller
 from gateway.model.record import Attempt, State
+from gateway.pricing.table import PriceTable
 from gateway.reports.base import Parameter, Table
 from gateway.reports.books import Books
 from gateway.reports.focus import GRAINS, VERSIONS, Export
@@ -44,10 +45,18 @@ Handler = Callable[[Request, Caller], Awaitable[Response]]
 
 
 class Reports:
-    """The handlers. `ledger` is its file, `clock` Unix time in seconds; `caller` raises `Unauthenticated`."""
+    """The handlers. `ledger` is its file, `prices` gives the table that is in force, `clock` Unix time in seconds;
+    `caller` raises `Unauthenticated`."""
 
-    def __init__(self, ledger: Path, clock: Callable[[], float], caller: Callable[[Request], Caller]) -> None:
+    def __init__(
+        self,
+        ledger: Path,
+        prices: Callable[[], PriceTable],
+        clock: Callable[[], float],
+        caller: Callable[[Request], Caller],
+    ) -> None:
         self._ledger = ledger
+        self._prices = prices
         self._clock = clock
         self._caller = caller
 
@@ -89,7 +98,7 @@ class Reports:
 
         def ask() -> bytes:
             with Books.open(self._ledger) as books:
-                table: Table = report.ask(books, period, asked, self._today())
+                table: Table = report.ask(books, period, asked, self._today(), self._prices)
             return shape.write(table)
 
         written = await run_in_threadpool(ask)

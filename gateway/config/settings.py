@@ -23,6 +23,7 @@ from gateway.config.routes import Model, OpenAIProvider, Provider
 from gateway.config.sections import Idempotency, Logs, Passthrough, Policies, Prices, Prompts, Storage
 from gateway.config.server import Server
 from gateway.config.shape import prune, write_out
+from gateway.config.webhooks import Webhooks
 from gateway.config.yamlfile import Document, Loc, examine
 from gateway.errors import ConfigError, Fault
 
@@ -68,8 +69,8 @@ class Settings(Section):
     """Not available in this version."""
     auth: NotYet = None
     """Not available in this version."""
-    webhooks: NotYet = None
-    """Not available in this version."""
+    webhooks: Webhooks = ()
+    """Who is told of events."""
     retention: NotYet = None
     """Not available in this version."""
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway.limits.bank import Key, Report, Standing
@@ -23,6 +24,7 @@ from gateway.limits.windows import NEVER
 
 if TYPE_CHECKING:
     from gateway.limits.account import Account
+    from gateway.limits.rules import Limit
 
 MINUTE_S: Final = 60
 
@@ -36,6 +38,22 @@ class Grains:
         self.second = second
         self.units = units
         self.is_counted = True  # until its minute is over
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A budget that comes near its cap, or refuses calls. `spent` and `used` are those of all workers, as last known.
+
+    `refused_until` is when its last refusal ceased to be remembered, in epoch seconds; 0: there was none.
+    """
+
+    key: Key
+    limit: Limit
+    ends: int
+    spent: int
+    used: int
+    is_near: bool
+    refused_until: float
 
 
 class Lease:
@@ -162,6 +180,19 @@ class Lease:
         """What all workers have spent and hold, as last known; what others have to spare counts as used."""
         return max(self.standing.spent + self.standing.leased - max(self.free, 0), 0)
 
+    def glance(self) -> Glance | None:
+        """How its budget stands, if that is near the cap or beyond; None as a rule."""
+        is_near = self.is_near()
+        if not (is_near or self.barred_until):
+            return None
+        limit = self.account.limit
+        return Glance(self.key, limit, self.ends, self.standing.spent, self.used(), is_near, self.barred_until)
+
+    def is_near(self) -> bool:
+        """Whether what is settled has come to the share `warn_at` of the cap: what calls hold is mostly given back."""
+        limit = self.account.limit
+        return self.standing.spent >= (limit.cap if limit.warn_at is None else int(limit.warn_at * limit.cap))
+
     def is_idle(self) -> bool:
         """Whether it could end: nothing is held, waited for or to spare."""
         return not (self.held or self.queued or self.free > 0)
@@ -204,6 +235,9 @@ class Rate(Lease):
             self.free += less
         return max(-less, 0)
 
+    def is_near(self) -> bool:
+        return self.free < self.warn_below
+
     def is_idle(self) -> bool:
         return not (self._minute or self.queued or self.free > 0)
 
@@ -225,6 +259,9 @@ class Seats(Lease):
     """Seats for calls at once."""
 
     __slots__ = ()
+
+    def is_near(self) -> bool:
+        return self.free < self.warn_below
 
     def take(self, units: int) -> None:
         self.free -= units

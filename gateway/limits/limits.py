@@ -27,7 +27,7 @@ from gateway.errors import GatewayError, Unavailable
 from gateway.limits.account import Account
 from gateway.limits.bank import Ask, Bank, Reply, slice_of
 from gateway.limits.hold import ENDED, HELD, NOTHING, PENDING, Hold
-from gateway.limits.lease import Lease
+from gateway.limits.lease import Glance, Lease
 from gateway.limits.refusal import refusal, unpriced
 from gateway.limits.rules import KeyTerms, Rules, Term
 from gateway.model.caller import Caller
@@ -40,6 +40,8 @@ PLANS: Final = 10_000
 """Kinds of call whose budgets are remembered: a key and a model, and a user and tags where rules name some."""
 BATCH: Final = 1000
 """Calls answered by one transaction."""
+GLANCES: Final = 1000
+"""Leases that ended near their cap and are remembered until the next `survey`, the latest."""
 
 _log = structlog.get_logger("gateway.limits")
 
@@ -72,6 +74,7 @@ class Limits:
         self._plans: dict[tuple[object, ...], Plan] = {}
         self._accounts: WeakValueDictionary[str, Account] = WeakValueDictionary()
         self._leases: set[Lease] = set()
+        self._glances: deque[Glance] = deque(maxlen=GLANCES)
         self._dirty: list[Lease] = []
         self._queue: deque[Hold] = deque()
         self._pump: asyncio.Task[None] | None = None
@@ -133,6 +136,13 @@ class Limits:
             hold.drop()
         elif hold.state == HELD and hold.parts:
             self._end(hold, 0, 0, 0)
+
+    def survey(self) -> list[Glance]:
+        """The budgets near their caps or refusing calls, as this worker knows them; those of leases that have ended
+        are told once. Some 0.3 us a lease."""
+        ended = list(self._glances)
+        self._glances.clear()
+        return ended + [glance for lease in self._leases if (glance := lease.glance()) is not None]
 
     # The configuration
 
@@ -344,6 +354,8 @@ class Limits:
         if lease.is_idle() and not lease.is_dirty:
             lease.is_gone = True
             self._leases.discard(lease)
+            if (glance := lease.glance()) is not None:
+                self._glances.append(glance)
             self._bank.free_slot(lease.slot)
 
     def _fail(self, batch: list[Hold], error: Exception) -> None:

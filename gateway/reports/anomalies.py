@@ -10,15 +10,14 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Final
 
-from gateway.reports.base import FILTERS, Column, Parameter, Question, Report, Table, Value, money
+from gateway.reports.base import FILTERS, Chart, Column, Parameter, Question, Report, Table, Value, money
 from gateway.reports.books import Books
 from gateway.reports.period import Period, iso
 from gateway.reports.robust import LEAST_DAYS, Score, scores
-from gateway.reports.sums import ROLLED, TIMES, columns, filters, sums
+from gateway.reports.sums import UNTIMED, columns, filters, notes, sums
 
 BEFORE_DAYS: Final = 56
 
-_CHOICES: Final = tuple(name for name in ROLLED if name not in TIMES)
 _FIGURES: Final = (
     Column("day", "Day"),
     money("cost_usd", "Cost"),
@@ -42,16 +41,17 @@ def _run(books: Books, question: Question) -> Table:
         short += not judged
         found += [(names, one) for one in judged if one.day >= period.first and _stands_out(one, question["threshold"])]
     found.sort(key=lambda one: (-abs(one[1].z or Decimal()), one[1].day, one[0]))
-    notes = [f"Score: robust z of what is above the usual for that weekday; shown from {question['threshold']} up."]
+    said = [f"Score: robust z of what is above the usual for that weekday; shown from {question['threshold']} up."]
     if short:
-        notes.append(f"{short} of {len(series)} series are shorter than {LEAST_DAYS} days and were not judged.")
+        said.append(f"{short} of {len(series)} series are shorter than {LEAST_DAYS} days and were not judged.")
     return Table(
         report="anomalies",
         title="Anomalies by " + ", ".join(by) if by else "Anomalies",
         period=period,
         columns=(*columns(by), *_FIGURES),
         rows=tuple((*names, *_figures(one)) for names, one in found),
-        notes=tuple(notes),
+        notes=(*said, *notes(books, wide, by)),
+        chart=Chart("bar", (*by, "day"), "excess_usd"),
     )
 
 
@@ -78,7 +78,7 @@ REPORT: Final = Report(
     "Anomalies",
     "Days on which somebody spent far more, or less, than on such days before.",
     (
-        Parameter("by", "names", "Whose days are compared; empty for all together.", "team", _CHOICES),
+        Parameter("by", "names", "Whose days are compared; empty for all together.", "team", UNTIMED),
         *FILTERS,
         Parameter("threshold", "number", "The score from which a day is shown.", "3.5"),
     ),

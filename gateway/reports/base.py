@@ -11,11 +11,14 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from gateway.errors import InvalidRequest
 from gateway.reports.books import Books
-from gateway.reports.period import Period
+from gateway.reports.period import Period, day_of
+
+if TYPE_CHECKING:
+    from gateway.pricing.table import PriceTable
 
 Kind = Literal["text", "count", "money", "ratio", "number"]
 """`count`: a whole number; `money`: integer nano-dollars; `ratio`: a Decimal, 0.25 a quarter; `number`: a Decimal."""
@@ -43,13 +46,13 @@ def money(name: str, title: str) -> Column:
 class Chart:
     """What a plot of the table shows: the column `value` (numbers) over the columns `labels`; `line` over time.
 
-    Of all rows only those that hold the text `of`, where it is not empty: the sums of a statement.
+    Of a table with subtotals it shows those. `band` names the columns of an interval around a line.
     """
 
     shape: Literal["bar", "line"]
     labels: tuple[str, ...]
     value: str
-    of: str = ""
+    band: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Table:
     """What a report says. Rows and `totals` have a value for every column; `totals` is None where they mean nothing.
 
     `notes` are sentences that belong to the figures. `cursor` asks for the next page where there are pages.
+    `subtotals` are the places of rows that add up others, so that programs need not count anything twice.
     """
 
     report: str
@@ -68,9 +72,12 @@ class Table:
     notes: tuple[str, ...] = ()
     chart: Chart | None = None
     cursor: str | None = None
+    subtotals: frozenset[int] = frozenset()
 
 
-ParameterKind = Literal["names", "text", "count", "usd", "number"]
+TODAY: Final = "today"
+
+ParameterKind = Literal["names", "text", "count", "usd", "number", "day"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +95,14 @@ class Parameter:
     choices: tuple[str, ...] = ()
 
     def parse(self, text: str) -> Any:
-        """The value: a tuple of names, text, an int, nano-dollars or a Decimal. Raises `InvalidRequest`."""
+        """The value: a tuple of names, text, an int, nano-dollars, a Decimal, or a day (`today`, or days since
+        1970-01-01). Raises `InvalidRequest`."""
         if self.kind == "names":
             return tuple(dict.fromkeys(self._choice(name.strip()) for name in text.split(",") if name.strip()))
         if self.kind == "text":
             return self._choice(text)
+        if self.kind == "day":
+            return TODAY if text == TODAY else day_of(text, param=self.name)
         try:
             number = Decimal(text)
             if number < 0 or not number.is_finite():
@@ -118,11 +128,15 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: the period, the day it is asked on (days since 1970-01-01, UTC) and the parsed parameters."""
+    """What is asked: the period, the day it is asked on (days since 1970-01-01, UTC) and the parsed parameters.
+
+    `prices` gives the table that is in force, for reports that reprice.
+    """
 
     period: Period
     today: int
     values: Mapping[str, Any] = field(default_factory=dict)
+    prices: Callable[[], PriceTable] | None = None
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -141,9 +155,16 @@ class Report:
     parameters: tuple[Parameter, ...]
     run: Run
 
-    def ask(self, books: Books, period: Period, texts: Mapping[str, str], today: int) -> Table:
+    def ask(
+        self,
+        books: Books,
+        period: Period,
+        texts: Mapping[str, str],
+        today: int,
+        prices: Callable[[], PriceTable] | None = None,
+    ) -> Table:
         """Answer, with parameters as people write them. Raises `InvalidRequest` for one that is unknown or wrong."""
-        return self.run(books, Question(period, today, self.parse(texts)))
+        return self.run(books, Question(period, today, self.parse(texts), prices))
 
     def parse(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """The parameters' values, defaults included. Raises `InvalidRequest`."""

@@ -7,7 +7,7 @@ reports before it knows whether any is wanted. It blocks: use it in a thread, no
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,8 @@ class Books:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
+        self.told: Callable[[int], None] = _nobody
+        """Told how many rows a report that goes through them one by one has read."""
         self._connection = connection
 
     def __repr__(self) -> str:
@@ -56,8 +58,11 @@ class Books:
     def stream(self, sql: str, values: Sequence[object] = (), *, batch: int = 1000) -> Iterator[Row]:
         """The answer row by row; `batch` of them are in memory at once."""
         cursor = self._connection.execute(sql, values)
+        read = 0
         while rows := cursor.fetchmany(batch):
             yield from rows
+            read += len(rows)
+            self.told(read)
 
     def one(self, sql: str, values: Sequence[object] = ()) -> int:
         """A single number; 0 for none."""
@@ -67,3 +72,7 @@ class Books:
     def kept_from(self) -> int:
         """History that began before this time (microseconds) may have been rotated out; the daily sums are whole."""
         return self.one("SELECT MAX(number) FROM marks WHERE name = 'kept_from'")
+
+
+def _nobody(read: int) -> None:
+    pass

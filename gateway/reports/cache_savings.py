@@ -16,9 +16,20 @@ from gateway.reports.base import FILTERS, Chart, Column, Parameter, Question, Re
 from gateway.reports.books import Books
 from gateway.reports.lines import lines_of
 from gateway.reports.rounding import half_even
-from gateway.reports.sums import ROLLED, TIMES, blank, columns, filters, partial
+from gateway.reports.sums import (
+    BY_TAG,
+    DIMENSIONS,
+    TIMES,
+    blank,
+    columns,
+    expressed,
+    filters,
+    from_rows,
+    named,
+    partial,
+)
 
-_CHOICES: Final = tuple(name for name in ROLLED if name not in TIMES and name not in ("state", "source"))
+_CHOICES: Final = tuple(name for name in DIMENSIONS if name not in ("state", "source"))
 _FIGURES: Final = (
     Column("calls", "Calls", "count", "attempts"),
     Column("cache_read_tokens", "Read", "count", "tokens"),
@@ -28,8 +39,8 @@ _FIGURES: Final = (
     money("saved_usd", "Saved"),
     Column("not_compared_tokens", "Not compared", "count", "tokens"),
 )
-_SQL: Final = """SELECT {names} e.lines FROM reservations AS r JOIN endings AS e USING (attempt_id)
-WHERE r.began_at >= ? AND r.began_at < ? AND (e.cache_read_tokens > 0 OR e.cache_write_tokens > 0){where}"""
+_SQL: Final = """SELECT {names} attempt_id, cache_read_tokens, cache_write_tokens, lines FROM {source}
+{condition} (cache_read_tokens > 0 OR cache_write_tokens > 0) ORDER BY began_at, attempt_id"""
 
 
 @dataclass(slots=True)
@@ -41,20 +52,21 @@ class _Savings:
     extra: int = 0
     not_compared: int = 0
 
-    def add(self, lines: Iterable[Line]) -> None:
-        """One attempt."""
+    def add(self, read: int, written: int, lines: Iterable[Line]) -> None:
+        """One attempt that read and wrote so many tokens."""
         self.calls += 1
+        self.read += read
+        self.written += written
+        self.not_compared += read + written
         by_meter = {line.meter: line for line in lines}
         plain = by_meter.get("input")
         for line in by_meter.values():
             if not line.meter.startswith(("cache_read", "cache_write")):
                 continue
-            reads = line.meter.startswith("cache_read")
-            self.read += line.quantity if reads else 0
-            self.written += 0 if reads else line.quantity
             if plain is None or line.meter.endswith(("_audio", "_image", "_video")):
-                self.not_compared += line.quantity
-            elif reads:
+                continue
+            self.not_compared -= line.quantity
+            if line.meter.startswith("cache_read"):
                 self.saved += half_even(line.quantity * (plain.rate - line.rate), line.per)
             else:
                 self.extra += half_even(line.quantity * (line.rate - plain.rate), line.per)
@@ -66,29 +78,36 @@ class _Savings:
 
 def _run(books: Books, question: Question) -> Table:
     by: tuple[str, ...] = question["by"]
-    only = {name: value for name, value in filters(question).items() if value is not None}
-    names = "".join(f"r.{ROLLED[name]}, " for name in by)
-    where = "".join(f" AND r.{ROLLED[name]} = ?" for name in only)
-    values = [question.period.begins_us, question.period.ends_us, *only.values()]
-    found: dict[tuple[str, ...], _Savings] = defaultdict(_Savings)
+    source, kept = from_rows(by, filters(question))
+    condition = "AND" if kept else "WHERE"
+    statement = _SQL.format(names=f"{expressed(by)}, " if by else "", source=source, condition=condition)
+    found: dict[tuple[object, ...], _Savings] = defaultdict(_Savings)
     whole = _Savings()
-    for *group, text in books.stream(_SQL.format(names=names, where=where), values):
+    before = None
+    for *group, attempt_id, read, written, text in books.stream(
+        statement, [question.period.begins_us, question.period.ends_us, *kept]
+    ):
         lines = lines_of(text)
-        found[tuple(group)].add(lines)
-        whole.add(lines)
-    ordered = sorted(found.items(), key=lambda one: (one[1].extra - one[1].saved, one[0]))
+        found[tuple(group)].add(read, written, lines)
+        if attempt_id != before:  # with several tags it comes several times, one after the other
+            whole.add(read, written, lines)
+        before = attempt_id
+    timed = bool(by) and by[0] in TIMES
+    ordered = sorted(found.items(), key=lambda one: (one[0] if timed else (), one[1].extra - one[1].saved, one[0]))
     return Table(
         report="cache-savings",
         title="Cache savings by " + ", ".join(by) if by else "Cache savings",
         period=question.period,
         columns=(*columns(by), *_FIGURES),
-        rows=tuple((*group, *savings.figures()) for group, savings in ordered),
+        rows=tuple((*named(by, group), *savings.figures()) for group, savings in ordered),
         totals=(*blank(by), *whole.figures()) if by and found else None,
         notes=(
-            "Not compared: tokens of calls without any new input (no rate to compare with), and of sound and images.",
+            "Not compared: tokens without a price, or of calls without any new input (no rate to compare with), and of"
+            " sound and images.",
+            *((BY_TAG,) if "tag" in by else ()),
             *partial(books, question.period),
         ),
-        chart=Chart("bar", by, "saved_usd") if by else None,
+        chart=Chart("line" if timed else "bar", by, "saved_usd") if by else None,
     )
 
 

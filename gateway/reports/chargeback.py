@@ -11,7 +11,8 @@ from typing import Final
 
 from gateway.reports.base import FILTERS, Chart, Column, Question, Report, Table, Value, money
 from gateway.reports.books import Books
-from gateway.reports.sums import Group, Sums, columns, filters, sums, total, uncertain
+from gateway.reports.reprice import REPRICE, Repricing, repriced
+from gateway.reports.sums import Group, Sums, columns, filters, partial, sums, total, uncertain
 
 SUM: Final = "(sum)"
 
@@ -30,27 +31,38 @@ _FIGURES: Final = (
 
 def _run(books: Books, question: Question) -> Table:
     only = filters(question)
+    anew = repriced(books, question, _BY)
     rows: list[tuple[Value, ...]] = []
+    subtotals = []
     for team, groups in groupby(sums(books, question.period, _BY, only), key=lambda group: group.names[0]):
-        rows += _statement(team, list(groups))
+        rows += _statement(team, list(groups), anew)
+        subtotals.append(len(rows) - 1)
     whole = total(books, question.period, only)
     return Table(
         report="chargeback",
         title="Chargeback" + (f" of team {only['team']}" if only["team"] else " by team"),
         period=question.period,
-        columns=(*columns(_BY), *_FIGURES),
+        columns=(*columns(_BY), *_FIGURES, *(anew.columns if anew else ())),
         rows=tuple(rows),
-        totals=("Total", None, None, None, *_figures(whole)),
-        notes=(f"Rows with `{SUM}` add up those of a team above them.", *uncertain(whole)),
-        chart=Chart("bar", ("team",), "cost_usd", of=SUM),
+        totals=("Total", None, None, None, *_figures(whole), *(anew.totals if anew else ())),
+        notes=(
+            *((f"Rows with `{SUM}` add up those of a team above them.",) if rows else ()),
+            *(anew.notes(whole.cost_nano) if anew else ()),
+            *(partial(books, question.period) if anew else ()),
+            *uncertain(whole),
+        ),
+        chart=Chart("bar", ("team",), "cost_usd"),
+        subtotals=frozenset(subtotals),
     )
 
 
-def _statement(team: str, groups: list[Group]) -> list[tuple[Value, ...]]:
+def _statement(team: str, groups: list[Group], anew: Repricing | None) -> list[tuple[Value, ...]]:
     whole = Sums()
     for group in groups:
         whole = whole.plus(group.sums)
-    return [*((*group.names, *_figures(group.sums)) for group in groups), (team, SUM, "", "", *_figures(whole))]
+    rows = [(*group.names, *_figures(group.sums), *(anew.cells(group.names) if anew else ())) for group in groups]
+    together = anew.together(groups) if anew else ()
+    return [*rows, (team, SUM, "", "", *_figures(whole), *together)]
 
 
 def _figures(found: Sums) -> tuple[Value, ...]:
@@ -70,6 +82,6 @@ REPORT: Final = Report(
     "chargeback",
     "Chargeback",
     "A statement for each team, by project, provider and model.",
-    FILTERS,
+    (*FILTERS, REPRICE),
     _run,
 )

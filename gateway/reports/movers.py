@@ -8,9 +8,8 @@ from typing import Final
 from gateway.reports.base import FILTERS, Chart, Column, Parameter, Question, Report, Table, Value, money
 from gateway.reports.books import Books
 from gateway.reports.period import Period
-from gateway.reports.sums import DIMENSIONS, TIMES, blank, columns, filters, notes, sums, total
+from gateway.reports.sums import UNTIMED, blank, columns, filters, notes, sums, total, uncertain
 
-_CHOICES: Final = tuple(name for name in DIMENSIONS if name not in TIMES)
 _FIGURES: Final = (
     money("before_usd", "Before"),
     money("cost_usd", "Now"),
@@ -25,19 +24,22 @@ def _run(books: Books, question: Question) -> Table:
     now, before = _costs(books, period, by, only), _costs(books, period.before(), by, only)
     moved = [(names, before.get(names, 0), now.get(names, 0)) for names in now.keys() | before.keys()]
     moved.sort(key=lambda one: (-abs(one[2] - one[1]), one[0]))
-    sums_now, sums_before = total(books, period, only).cost_nano, total(books, period.before(), only).cost_nano
+    whole, whole_before = total(books, period, only), total(books, period.before(), only)
+    total_row = (*blank(by), *_change(whole_before.cost_nano, whole.cost_nano))
     return Table(
         report="movers",
-        title="Top movers by " + ", ".join(by),
+        title="Top movers" + (f" by {', '.join(by)}" if by else ""),
         period=period,
         columns=(*columns(by), *_FIGURES),
         rows=tuple((*names, *_change(was, is_)) for names, was, is_ in moved if was != is_)[: question["limit"]],
-        totals=(*blank(by), *_change(sums_before, sums_now)),
+        totals=total_row if by else None,
         notes=(
             f"Before: {period.before()}, as many days. The total is that of all, the rows are those that moved most.",
             *notes(books, period.before(), by),
+            *uncertain(whole),
+            *(f"Before: {sentence}" for sentence in uncertain(whole_before)),
         ),
-        chart=Chart("bar", by, "change_usd"),
+        chart=Chart("bar", by, "change_usd") if by else None,
     )
 
 
@@ -57,7 +59,7 @@ REPORT: Final = Report(
     "Top movers",
     "Whose spend changed most against as many days before.",
     (
-        Parameter("by", "names", "What to compare.", "team,model", _CHOICES),
+        Parameter("by", "names", "What to compare.", "team,model", UNTIMED),
         *FILTERS,
         Parameter("limit", "count", "Show so many.", "20"),
     ),

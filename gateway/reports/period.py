@@ -15,6 +15,7 @@ from gateway.errors import InvalidRequest
 
 EPOCH: Final = date(1970, 1, 1)
 DAY_US: Final = 86_400_000_000
+LAST: Final = date(2199, 12, 31).toordinal() - EPOCH.toordinal()
 
 _MONTH: Final = re.compile(r"\d{4}-\d{2}")
 
@@ -86,6 +87,9 @@ def period_of(from_: str | None, to: str | None, today: int) -> Period:
     last = today if to is None else day_of(to, param="to", last=True)
     end = EPOCH + timedelta(days=last)
     first = last - end.day + 1 if from_ is None else day_of(from_, param="from")
+    for day, param in ((first, "from"), (last, "to")):
+        if not 0 <= day <= LAST:  # a comparison with as long a time before must still be a time
+            raise InvalidRequest(f"{param}: {iso(day)} is not between {iso(0)} and {iso(LAST)}.", param=param)
     if first > last:
         raise InvalidRequest(f"from: {iso(first)} is after {iso(last)}, the end.", param="from")
     return Period(first, last)

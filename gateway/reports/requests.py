@@ -12,7 +12,7 @@ from gateway.reports.books import Books
 _COLUMNS: Final = (
     Column("began_at", "Began (UTC)"),
     Column("request_id", "Request"),
-    Column("attempt", "Attempt", "count"),
+    Column("attempt", "Attempt", "count", "number"),
     Column("kind", "Kind"),
     Column("state", "State"),
     Column("team", "Team"),
@@ -20,7 +20,7 @@ _COLUMNS: Final = (
     Column("key", "Key"),
     Column("provider", "Provider"),
     Column("model", "Model"),
-    Column("status", "Status", "count"),
+    Column("status", "Status", "count", "HTTP"),
     Column("input_tokens", "Input", "count", "tokens"),
     Column("output_tokens", "Output", "count", "tokens"),
     money("cost_usd", "Cost"),

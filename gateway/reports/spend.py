@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.reports.base import FILTERS, Chart, Column, Parameter, Question, Report, Table, Value, money
 from gateway.reports.books import Books
+from gateway.reports.reprice import REPRICE, Repricing, repriced
 from gateway.reports.sums import (
     DIMENSIONS,
     TIMES,
@@ -15,6 +16,8 @@ from gateway.reports.sums import (
     columns,
     filters,
     notes,
+    partial,
+    reads_rows,
     sums,
     total,
     uncertain,
@@ -36,19 +39,26 @@ _FIGURES: Final = (
 def _run(books: Books, question: Question) -> Table:
     by: tuple[str, ...] = question["by"]
     only = filters(question)
-    groups = _ordered(sums(books, question.period, by, only), by)
+    groups = [group for group in _ordered(sums(books, question.period, by, only), by) if group.sums.attempts]
     whole = total(books, question.period, only)
+    anew = repriced(books, question, by)
+    rows = [_row(group, anew) for group in groups]
     limit: int | None = question["limit"]
     if limit is not None and len(groups) > limit:
-        groups = [*groups[:limit], _others(groups[limit:], by)]
+        rows = [*rows[:limit], _others(groups[limit:], by, anew)]
     return Table(
         report="spend",
         title="Spend by " + ", ".join(by) if by else "Spend",
         period=question.period,
-        columns=(*columns(by), *_FIGURES),
-        rows=tuple((*group.names, *_figures(group.sums)) for group in groups if group.sums.attempts),
-        totals=(*blank(by), *_figures(whole)) if by else None,
-        notes=(*notes(books, question.period, by), *uncertain(whole)),
+        columns=(*columns(by), *_FIGURES, *(anew.columns if anew else ())),
+        rows=tuple(rows),
+        totals=(*blank(by), *_figures(whole), *(anew.totals if anew else ())) if by else None,
+        notes=(
+            *(anew.notes(whole.cost_nano) if anew else ()),
+            *(partial(books, question.period) if anew and not reads_rows(by) else ()),
+            *notes(books, question.period, by),
+            *uncertain(whole),
+        ),
         chart=_chart(by),
     )
 
@@ -66,11 +76,16 @@ def _ordered(groups: list[Group], by: tuple[str, ...]) -> list[Group]:
     return sorted(groups, key=lambda group: (group.names[0] if timed else "", -group.sums.cost_nano, group.names))
 
 
-def _others(groups: list[Group], by: tuple[str, ...]) -> Group:
+def _row(group: Group, anew: Repricing | None) -> tuple[Value, ...]:
+    return *group.names, *_figures(group.sums), *(anew.cells(group.names) if anew else ())
+
+
+def _others(groups: list[Group], by: tuple[str, ...], anew: Repricing | None) -> tuple[Value, ...]:
     rest = Sums()
     for group in groups:
         rest = rest.plus(group.sums)
-    return Group((OTHERS, *[""] * (len(by) - 1)), rest)
+    more = anew.together(groups) if anew else ()
+    return (OTHERS, *[""] * (len(by) - 1), *_figures(rest), *more)
 
 
 def _figures(found: Sums) -> tuple[Value, ...]:
@@ -93,6 +108,7 @@ REPORT: Final = Report(
         Parameter("by", "names", "What to group by.", "team", DIMENSIONS),
         *FILTERS,
         Parameter("limit", "count", "Show so many rows, the rest as one."),
+        REPRICE,
     ),
     _run,
 )

@@ -1,26 +1,30 @@
 """Sums over a period, grouped by any dimensions: from the daily sums where those know them, else from the rows.
 
-The ledger keeps its daily sums by everything in `ROLLED`. Who the user was, which agent, session, tag or endpoint, only
-the rows know: grouping by those reads the rows of the period, by the index of their times. An attempt with several
-tags counts under each, so sums by tag may exceed the total; `total` never does.
+The ledger keeps its daily sums by everything in `ROLLED`. Who the user was, which agent, session, tag, endpoint or
+hour, and which model answered, only the rows know: grouping by those reads the rows of the period, by the index of
+their times. A table of sums by these too would have nearly as many rows as the ledger (a session has a handful of
+calls), and each call would have to update it. An attempt with several tags counts under each, so sums by tag may exceed
+the total; `total` never does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gateway.reports.base import Column, Question, Value
 from gateway.reports.books import Books
 from gateway.reports.period import Period, iso
 
 _MONDAY: Final = "(day - (day + 3) % 7)"  # 1970-01-01 was a Thursday
-TIMES: Final[Mapping[str, str]] = {
+_DAYS: Final[Mapping[str, str]] = {
     "day": "day",
     "week": _MONDAY,
     "month": "strftime('%Y-%m', day * 86400, 'unixepoch')",
 }
+_HOUR: Final = {"hour": "began_at / 3600000000"}
+TIMES: Final[Mapping[str, str]] = {**_HOUR, **_DAYS}
 ROLLED: Final[Mapping[str, str]] = {
     "team": "team",
     "project": "project",
@@ -32,34 +36,50 @@ ROLLED: Final[Mapping[str, str]] = {
     "version": "prompt_version",
     "state": "state",
     "source": "source",
-    **TIMES,
+    **_DAYS,
 }
 ROWS_ONLY: Final[Mapping[str, str]] = {
     "user": '"user"',
     "session": "session",
     "agent": "agent",
     "endpoint": "endpoint",
+    "answering": "answering_model",
     "tag": "COALESCE(tag.value, '')",
+    **_HOUR,
 }
 _SQL: Final = {**ROLLED, **ROWS_ONLY}
 DIMENSIONS: Final = tuple(_SQL)
+UNTIMED: Final = tuple(name for name in DIMENSIONS if name not in TIMES)
 FILTERED: Final = ("team", "project", "provider", "model")
 
-_TITLES: Final = {"key": "Key", "version": "Prompt version", "week": "Week from", "source": "Counted by"}
+_TITLES: Final = {
+    "version": "Prompt version",
+    "answering": "Answering model",
+    "hour": "Hour from (UTC)",
+    "week": "Week from",
+    "source": "Counted by",
+}
 
-_ROWS: Final = """(SELECT r.*, r.began_at / 86400000000 AS day, e.state, e.source, 1 AS attempts,
+ROWS: Final = """(SELECT r.*, r.began_at / 86400000000 AS day, e.state, COALESCE(e.source, '') AS source, 1 AS attempts,
+  e.answering_model, e.more_tokens, e.lines, e.cost_nano AS booked_nano,
   e.cost_nano IS NULL AND e.state IN ('settled', 'estimated') AS unpriced,
   e.input_tokens, e.output_tokens, e.cache_read_tokens, e.cache_write_tokens, e.reasoning_tokens,
   COALESCE(e.cost_nano, 0) AS cost_nano,
   CASE e.state WHEN 'unknown' THEN COALESCE(r.held_nano, 0) ELSE 0 END AS held_nano
   FROM reservations AS r JOIN endings AS e USING (attempt_id) WHERE r.began_at >= ? AND r.began_at < ?) AS found"""
-_TAGGED: Final = f"{_ROWS} LEFT JOIN json_each(found.tags) AS tag"
+"""A row for each attempt that ended, with the columns of `daily`; its values are the first microsecond and the end."""
+# The first of a kind only: a caller may have written a tag twice.
+_TAGGED: Final = f"""{ROWS} LEFT JOIN json_each(found.tags) AS tag ON NOT EXISTS (
+  SELECT 1 FROM json_each(found.tags) AS before WHERE before.key < tag.key AND before.value = tag.value)"""
 
 PARTIAL: Final = (
     "Rows from before {0} have been moved out of the ledger: what only rows can tell (users, sessions, agents, tags,"
-    " endpoints, meters) is missing for that time."
+    " endpoints, hours, answering models, meters) is missing for that time."
 )
-BY_TAG: Final = "A call with several tags counts under each of them, so the rows may add up to more than the total."
+BY_TAG: Final = (
+    "A call with several tags counts under each of them, so the rows may add up to more than the total, in which each"
+    " call is once."
+)
 
 
 class Sums(NamedTuple):
@@ -123,7 +143,7 @@ def sums(books: Books, period: Period, by: Sequence[str], only: Mapping[str, str
     where, kept = _filter(only, rolled=source == "daily")
     if source == "daily":
         where = ["day >= ?", "day <= ?", *where]
-    expressions = ", ".join(_SQL[name] for name in by)
+    expressions = expressed(by)
     numbers = ", ".join(str(number + 1) for number in range(len(by)))
     condition = f" WHERE {' AND '.join(where)}" if where else ""
     rows = books.all(
@@ -131,7 +151,7 @@ def sums(books: Books, period: Period, by: Sequence[str], only: Mapping[str, str
         [*values, *kept],
     )
     width = len(by)
-    return [Group(_names(by, row[:width]), Sums(*row[width:])) for row in rows]
+    return [Group(named(by, row[:width]), Sums(*row[width:])) for row in rows]
 
 
 def total(books: Books, period: Period, only: Mapping[str, str | None]) -> Sums:
@@ -197,13 +217,29 @@ def dollars(nano: int) -> str:
 
 def blank(by: Sequence[str]) -> tuple[Value, ...]:
     """The names of a line of totals."""
-    return ("Total", *[None] * (len(by) - 1)) if by else ()
+    return ("Total, each call once" if "tag" in by else "Total", *[None] * (len(by) - 1)) if by else ()
+
+
+def expressed(by: Sequence[str]) -> str:
+    """The dimensions in SQL, as columns of the source that knows them."""
+    return ", ".join(_SQL[name] for name in by)
+
+
+def from_rows(by: Sequence[str], only: Mapping[str, str | None]) -> tuple[str, list[object]]:
+    """The source of all rows of a period and its condition, in SQL; the period's edges come before these values."""
+    where, kept = _filter(only, rolled=False)
+    return (_TAGGED if "tag" in by else ROWS) + (f" WHERE {' AND '.join(where)}" if where else ""), kept
+
+
+def named(by: Sequence[str], values: Sequence[object]) -> tuple[str, ...]:
+    """What SQL says of the dimensions, as people read it."""
+    return tuple(_WRITTEN.get(name, str)(value) for name, value in zip(by, values, strict=True))
 
 
 def _source(period: Period, by: Sequence[str]) -> tuple[str, list[object]]:
     if not reads_rows(by):
         return "daily", [period.first, period.last]
-    return (_TAGGED if "tag" in by else _ROWS), [period.begins_us, period.ends_us]
+    return (_TAGGED if "tag" in by else ROWS), [period.begins_us, period.ends_us]
 
 
 def _filter(only: Mapping[str, str | None], *, rolled: bool) -> tuple[list[str], list[object]]:
@@ -212,8 +248,8 @@ def _filter(only: Mapping[str, str | None], *, rolled: bool) -> tuple[list[str],
     return [f"{prefix}{ROLLED[name]} = ?" for name in asked], list(asked.values())
 
 
-def _names(by: Sequence[str], values: Sequence[object]) -> tuple[str, ...]:
-    return tuple(
-        iso(value) if name in ("day", "week") and isinstance(value, int) else str(value)
-        for name, value in zip(by, values, strict=True)
-    )
+def _hour(number: Any) -> str:
+    return f"{iso(number // 24)}T{number % 24:02d}:00Z"
+
+
+_WRITTEN: Final[Mapping[str, Callable[[Any], str]]] = {"hour": _hour, "day": iso, "week": iso}

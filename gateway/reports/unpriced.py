@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from gateway.reports.base import FILTERS, Column, Parameter, Question, Report, Table, Value, money
+from gateway.reports.base import FILTERS, Chart, Column, Parameter, Question, Report, Table, Value, money
 from gateway.reports.books import Books
-from gateway.reports.sums import ROLLED, Sums, blank, columns, filters, sums, total
+from gateway.reports.sums import DIMENSIONS, TIMES, Sums, blank, columns, filters, notes, sums, total
 
-_CHOICES: Final = tuple(name for name in ROLLED if name not in ("state", "source"))
+_CHOICES: Final = tuple(name for name in DIMENSIONS if name not in ("state", "source"))
 _FIGURES: Final = (
     Column("answers", "Answers", "count", "answers"),
     Column("unpriced", "Unpriced", "count", "answers"),
@@ -27,16 +27,21 @@ _FIGURES: Final = (
 def _run(books: Books, question: Question) -> Table:
     by: tuple[str, ...] = question["by"]
     only = filters(question)
-    groups = sums(books, question.period, by, only)
-    groups.sort(key=lambda group: (-group.sums.unpriced, -group.sums.estimated_nano, group.names))
+    groups = [group for group in sums(books, question.period, by, only) if group.sums.attempts]
+    if not (by and by[0] in TIMES):
+        groups.sort(key=lambda group: (-group.sums.unpriced, -group.sums.estimated_nano, group.names))
     return Table(
         report="unpriced",
-        title="Unpriced and estimated shares by " + ", ".join(by),
+        title="Unpriced and estimated shares" + (f" by {', '.join(by)}" if by else ""),
         period=question.period,
         columns=(*columns(by), *_FIGURES),
         rows=tuple((*group.names, *_figures(group.sums)) for group in groups),
         totals=(*blank(by), *_figures(total(books, question.period, only))) if by else None,
-        notes=("An unpriced answer is not a free one: give its model a price in prices.yaml.",),
+        notes=(
+            "An unpriced answer is not a free one: give its model a price in prices.yaml.",
+            *notes(books, question.period, by),
+        ),
+        chart=Chart("line" if len(by) == 1 and by[0] in TIMES else "bar", by, "unpriced_ratio") if by else None,
     )
 
 

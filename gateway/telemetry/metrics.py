@@ -44,6 +44,32 @@ CONNECTION_STATE = Label("state", "states of a pooled connection", ("idle", "act
 CONNECT_OUTCOME = Label("outcome", "ends of a dial", ("ok", "refused", "timeout", "dns", "tls", "error"))
 ERROR_KIND = Label("kind", "ways in which a provider fails", UPSTREAM_ERRORS)
 RELOAD_OUTCOME = Label("outcome", "ends of a reload", ("ok", "unchanged", "failed"))
+EVENT_TYPE = Label(
+    "type",
+    "types of events (docs/webhooks.md)",
+    (
+        *("budget.warning", "budget.exceeded", "prices.stale"),
+        *("ledger.unavailable", "ledger.recovered", "calls.unpriced", "webhook.test"),
+    ),
+)
+WEBHOOK_OUTCOME = Label(
+    "outcome",
+    "ends of one request to an endpoint",
+    (
+        "ok",
+        "redirect",
+        "client_error",
+        "server_error",
+        "gone",
+        "timeout",
+        "refused",
+        "dns",
+        "tls",
+        "address_refused",
+        "broken",
+    ),
+)
+END = Label("end", "ends of a delivery", ("delivered", "failed", "dropped"))
 ATTEMPT_STATE = Label("state", "ends of an attempt in the ledger", ("settled", "estimated", "void", "unknown"))
 VERSION = Label("version", "the gateway's own version")
 
@@ -80,6 +106,9 @@ CLIENT_DISCONNECTS = counter(
 IDEMPOTENT_REPLAYS = counter(
     "gateway_idempotent_replays_total", "Requests answered from the first answer to the same Idempotency-Key."
 )
+WEBHOOK_EVENTS = counter("gateway_webhook_events_total", "Events that somebody is to be told of.", EVENT_TYPE)
+WEBHOOK_ATTEMPTS = counter("gateway_webhook_attempts_total", "Requests to endpoints.", EVENT_TYPE, WEBHOOK_OUTCOME)
+WEBHOOK_DELIVERIES = counter("gateway_webhook_deliveries_total", "Events by what became of them.", EVENT_TYPE, END)
 ATTEMPTS = counter("gateway_attempts_total", "Attempts booked, by how they ended.", PROVIDER, ATTEMPT_STATE)
 COST_USD = counter(
     "gateway_cost_usd_total",
@@ -130,6 +159,7 @@ PROCESS_FDS = gauge("gateway_process_open_fds", "Open file descriptors of all pr
 TABLE: tuple[Spec, ...] = (
     *(REQUESTS, REQUEST_DURATION, TIME_TO_FIRST_TOKEN, TOKENS, OVERHEAD, IN_FLIGHT, STREAMS),
     *(REFUSALS, CLIENT_DISCONNECTS, IDEMPOTENT_REPLAYS),
+    *(WEBHOOK_EVENTS, WEBHOOK_ATTEMPTS, WEBHOOK_DELIVERIES),
     *(ATTEMPTS, COST_USD, UNPRICED, BUDGET_OVERRUNS, BUDGET_OVERRUN_USD, PRICES_AGE),
     *(LEDGER_QUEUED, LEDGER_OPEN, LEDGER_OLDEST, LEDGER_REFUSING, LEDGER_ROWS, LEDGER_COMMITS, LEDGER_COMMIT_S),
     *(UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTS, UPSTREAM_ERRORS_TOTAL, UPSTREAM_RETRIES),
@@ -168,6 +198,9 @@ class Metrics:
         self.refusals = self._counters(REFUSALS)
         self.client_disconnects = self._counters(CLIENT_DISCONNECTS)
         self.idempotent_replays = self._counters(IDEMPOTENT_REPLAYS).labels()
+        self.webhook_events = self._counters(WEBHOOK_EVENTS)
+        self.webhook_attempts = self._counters(WEBHOOK_ATTEMPTS)
+        self.webhook_deliveries = self._counters(WEBHOOK_DELIVERIES)
         self.attempts = self._counters(ATTEMPTS)
         self.cost_usd = self._counters(COST_USD)
         self.unpriced = self._counters(UNPRICED)

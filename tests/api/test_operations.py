@@ -11,7 +11,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.api.openapi import OPERATIONS, Operation
+from gateway.api.openapi import OPERATIONS
+from gateway.api.operation import Operation
 from gateway.api.operations import MAX_BODY, MAY
 from gateway.model.caller import ROLES
 from tests.gateway_process import Gateway, eventually, running

@@ -54,7 +54,7 @@ def shown(value: object) -> str | None:
     return None
 
 
-NOT_YET = {"cache", "scorer", "vector_stores", "mcp", "auth", "webhooks", "retention"}
+NOT_YET = {"cache", "scorer", "vector_stores", "mcp", "auth", "retention"}
 SETTINGS = {path: default for path, default in documented(Settings) if path not in NOT_YET and "admin_tls." not in path}
 ROWS: dict[str, str] = dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", PAGE, re.MULTILINE))
 

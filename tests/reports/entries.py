@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import yaml
 
 from gateway.ledger import Ledger
 from gateway.model.price import Line
 from gateway.model.record import Reservation, Settlement
+from gateway.pricing.contracts import Book, parse
+from gateway.pricing.table import PriceTable
 from tests.ledger.records import micros, reservation, settlement
 
 DAY = 86_400_000_000
@@ -51,3 +55,36 @@ def book(path: Path, entries: Sequence[tuple[Reservation, Settlement | None]]) -
         await ledger.close()
 
     asyncio.run(write())
+
+
+# The first four rows are what `loadtest.ledger_rows` booked, and hold until December; then everything is dearer.
+_PRICES = """
+- {provider: openai, model: gpt-5-mini, from: 2026-01-01, usd_per_million: {input: 0.25, cache_read: 0.025, output: 2}}
+- {provider: openai, model: gpt-5-eu, from: 2026-01-01, usd_per_million: {input: 1.25, cache_read: 0.125, output: 10}}
+- provider: anthropic
+  model: claude-haiku-4-5
+  from: 2026-01-01
+  to: 2026-11-30
+  usd_per_million: {input: 1, cache_read: 0.1, output: 5}
+- provider: google
+  model: gemini-3-flash
+  from: 2026-01-01
+  usd_per_million: {input: "0.0375", cache_read: "0.009370001", output: "0.150000003"}
+- {provider: openai, model: gpt-5-mini, from: 2026-12-01, usd_per_million: {input: 0.3, cache_read: 0.03, output: 2.4}}
+- provider: acme
+  model: long
+  from: 2026-01-01
+  usd_per_million: {input: 1, output: 2}
+  long_context: [{above: 1000, usd_per_million: {input: 2, output: 4}}]
+- {provider: acme, model: tools, from: 2026-01-01, usd_per_request: 0.01, usd_per_unit: {web_searches: 0.02},
+   usd_per_million: {input: 1, output: 2, input_audio: 7}}
+- {provider: acme, model: tools, from: 2026-01-01, service_tier: priority, usd_per_million: {input: 9, output: 9}}
+"""
+
+
+@cache
+def prices() -> PriceTable:
+    """A table of contracts alone."""
+    book, faults = parse(yaml.safe_load(_PRICES), "prices.yaml", lambda _: None)
+    assert not faults
+    return PriceTable(book, Book(), None, {})

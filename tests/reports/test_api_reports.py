@@ -19,7 +19,7 @@ from gateway.model.caller import ROLES, Caller, Role
 from gateway.model.price import Line
 from gateway.reports.formats import FORMATS
 from tests.ledger.records import reservation, settlement
-from tests.reports.entries import NOV_1, TODAY, at, book, lines
+from tests.reports.entries import NOV_1, TODAY, at, book, lines, prices
 
 
 def said(request: Request, error: Exception) -> Response:
@@ -33,7 +33,7 @@ def caller(request: Request) -> Caller:
 
 
 def client(path: Path) -> TestClient:
-    routes = Reports(path, lambda: TODAY * 86400.0, caller).routes()
+    routes = Reports(path, prices, lambda: TODAY * 86400.0, caller).routes()
     app = Starlette(routes=routes, exception_handlers={GatewayError: said})
     return TestClient(app, headers={"x-role": "admin"})
 

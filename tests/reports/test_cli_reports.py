@@ -14,11 +14,11 @@ from typer.testing import CliRunner, Result
 from gateway import cli_reports
 from gateway.errors import ConfigError, Fault
 from gateway.reports.listing import reports
-from tests.reports.entries import TODAY
+from tests.reports.entries import TODAY, prices
 
 
 def run(path: Path, *words: str) -> Result:
-    app = cli_reports.build(lambda config: config or path, lambda: TODAY * 86400.0)
+    app = cli_reports.build(lambda config: config or path, lambda config: prices(), lambda: TODAY * 86400.0)
     return CliRunner().invoke(app, list(words))
 
 
@@ -75,7 +75,7 @@ def test_a_fault_in_the_configuration_exits_1_with_file_and_line(tmp_path: Path)
     def broken(config: Path | None) -> Path:
         raise ConfigError([Fault("gateway.yaml", 3, "unknown key")])
 
-    found = CliRunner().invoke(cli_reports.build(broken), ["spend"])
+    found = CliRunner().invoke(cli_reports.build(broken, lambda config: prices()), ["spend"])
     assert found.exit_code == 1 and "gateway.yaml:3: unknown key" in found.stderr
 
 

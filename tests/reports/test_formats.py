@@ -67,6 +67,7 @@ JSON = {
         {"team": "", "answers": 1, "cost_usd": "-0.000000005", "share": "0", "z": "0"},
     ],
     "totals": {"team": "Total", "answers": 1235, "cost_usd": "1234566.999999996", "share": None, "z": None},
+    "subtotals": [],
     "notes": ["All & everything."],
     "cursor": None,
 }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.errors import InvalidRequest
 from gateway.model.price import Line
-from gateway.model.record import Settlement
+from gateway.model.record import Reservation, Settlement
 from gateway.reports.base import Table
 from gateway.reports.books import Books
 from gateway.reports.listing import find
@@ -65,7 +66,7 @@ def test_unit_economics_count_requests_and_sessions_once_however_many_attempts(p
             (reservation("r4", began_at=at(NOV_1), session=""), void()),
         ],
     )
-    ((requests, answers, sessions, cost, each, thousand, session),) = ask(path, "unit-economics").rows
+    ((requests, answers, sessions, cost, each, thousand, session, _),) = ask(path, "unit-economics").rows
     assert (requests, answers, sessions, cost) == (4, 4, 2, 34)
     assert (each, thousand, session) == (8, 8500, 16)  # 8.5 and 16.5 go to the even one
 
@@ -131,16 +132,25 @@ def test_cache_savings_are_the_difference_of_the_calls_own_rates(path: Path) -> 
     plain = Line("input", 1000, 2_000_000_000, 1_000_000, 2_000_000)
     read = Line("cache_read", 500, 200_000_000, 1_000_000, 100_000)
     written = Line("cache_write", 400, 2_500_000_000, 1_000_000, 1_000_000)
+
+    def begun(name: str) -> Reservation:
+        return reservation(name, began_at=at(NOV_1))
+
+    def ended(reads: int, writes: int, **more: Any) -> Settlement:
+        return settlement(cache_read_tokens=reads, cache_write_tokens=writes, **more)
+
     book(
         path,
         [
-            (reservation("a", began_at=at(NOV_1)), settlement(cost_nano=3_100_000, lines=lines(plain, read, written))),
-            (reservation("b", began_at=at(NOV_1)), settlement(cost_nano=100_000, lines=lines(read))),
+            (begun("a"), ended(500, 400, cost_nano=3_100_000, lines=lines(plain, read, written))),
+            (begun("b"), ended(500, 0, cost_nano=100_000, lines=lines(read))),
+            (begun("c"), ended(30, 0, cost_nano=None, lines=b"")),
         ],
     )
     (row,) = ask(path, "cache-savings").rows
-    # 500 x (2000 - 200) nano-dollars, 400 x (2500 - 2000); of the second call there is nothing to compare with
-    assert row[2:] == (2, 1000, 400, 900_000, 200_000, 700_000, 500)
+    # 500 x (2000 - 200) nano-dollars, 400 x (2500 - 2000); of the second call there is nothing to compare with, and the
+    # third has no price
+    assert row[2:] == (3, 1030, 400, 900_000, 200_000, 700_000, 530)
 
 
 def test_requests_are_listed_latest_first_by_pages_in_any_state(path: Path) -> None:

@@ -8,7 +8,7 @@ from them by less than a nano-dollar. What is no use of a meter is an `Adjustmen
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ from gateway.reports.period import iso, month_bounds
 
 Row = tuple[str, ...]
 
+CORRECTION: Final = "Correction"
 CATEGORY: Final = "AI and Machine Learning"
 SUBCATEGORY: Final = "Generative AI"
 
@@ -30,12 +31,16 @@ _SAID: Final = {
 
 
 class Span(NamedTuple):
-    """A charge period within its billing period; ends are exclusive."""
+    """A charge period and its billing period; ends are exclusive.
+
+    The charge lies within the billing period, unless it `is_correction`: then it lies in an earlier one, now closed.
+    """
 
     begins: str
     ends: str
     month: str
     next_month: str
+    is_correction: bool = False
 
 
 def row(attempt: Attempt, charge: Charge, span: Span, account: str | None, *, single: bool) -> Row:
@@ -55,7 +60,7 @@ def row(attempt: Attempt, charge: Charge, span: Span, account: str | None, *, si
         span.next_month,
         span.month,
         "Usage" if use.quantity else "Adjustment",
-        "",
+        CORRECTION if span.is_correction else "",
         _description(attempt.deployment, charge.meter, charge.special),
         span.ends,
         span.begins,
@@ -191,6 +196,17 @@ def day_of(day: int) -> Span:
 def _span(begins: datetime, ends: datetime, day: int) -> Span:
     month, following = month_bounds(day)
     return Span(_text(begins), _text(ends), f"{iso(month)}T00:00:00Z", f"{iso(following)}T00:00:00Z")
+
+
+def corrected(span: Span, closed: str, at: int) -> Span:
+    """The span of a charge that came into the month `closed` (`2026-10`) after that was closed, at `at` (microseconds).
+
+    It is billed in the month in which it came, and at the earliest in the one after the closed one.
+    """
+    year, month = int(closed[:4]), int(closed[5:])
+    begins = max(date(year + month // 12, month % 12 + 1, 1), (_EPOCH + timedelta(microseconds=at)).date())
+    first, following = month_bounds((begins - _EPOCH.date()).days)
+    return Span(span.begins, span.ends, f"{iso(first)}T00:00:00Z", f"{iso(following)}T00:00:00Z", True)
 
 
 def _text(at: datetime) -> str:

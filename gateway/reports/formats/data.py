@@ -1,28 +1,30 @@
-"""A table for programs: CSV (RFC 4180) and JSON. Figures are exact: money is decimal dollars, in JSON as a string."""
+"""A table for programs: CSV (RFC 4180) and JSON. Figures are exact: money is decimal dollars, in JSON as a string.
+
+What a caller has named must not become a formula in somebody's spreadsheet: in CSV such text begins with an apostrophe,
+and stands in quotes if it has a separator of any country (https://owasp.org/www-community/attacks/CSV_Injection).
+"""
 
 from __future__ import annotations
 
-import csv
 import json
 from decimal import Decimal
-from io import StringIO
 from typing import Any
 
 from gateway.reports.base import Column, Table, Value
 from gateway.reports.formats.words import exact
 from gateway.reports.period import iso
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: full width
+_QUOTED = frozenset(',;"\t\r\n')
 
 
 def write_csv(table: Table) -> bytes:
-    """A header line and the rows; no totals, so that a sum over the file is not twice what it is."""
-    text = StringIO()
-    writer = csv.writer(text)
-    writer.writerow([column.name for column in table.columns])
-    for row in table.rows:
-        writer.writerow([_cell(value, column) for value, column in zip(row, table.columns, strict=True)])
-    return text.getvalue().encode()
+    """A header line and the rows; no totals or subtotals, so that a sum over the file is not twice what it is."""
+    lines = [",".join(column.name for column in table.columns)]
+    for place, row in enumerate(table.rows):
+        if place not in table.subtotals:
+            lines.append(",".join(_cell(value, column) for value, column in zip(row, table.columns, strict=True)))
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 def as_json(table: Table) -> dict[str, Any]:
@@ -37,7 +39,8 @@ def as_json(table: Table) -> dict[str, Any]:
             {"name": column.name, "title": column.title, "kind": column.kind, "unit": column.unit}
             for column in table.columns
         ],
-        "rows": [_object(row, table.columns) for row in table.rows],
+        "rows": [_object(row, table.columns) for at, row in enumerate(table.rows) if at not in table.subtotals],
+        "subtotals": [_object(table.rows[at], table.columns) for at in sorted(table.subtotals)],
         "totals": None if table.totals is None else _object(table.totals, table.columns),
         "notes": list(table.notes),
         "cursor": table.cursor,
@@ -51,8 +54,9 @@ def write_json(table: Table) -> bytes:
 
 def _cell(value: Value, column: Column) -> str:
     text = exact(value, column)
-    # What a caller has named must not become a formula in somebody's spreadsheet.
-    return f"'{text}" if column.kind == "text" and text.startswith(_FORMULA) else text
+    if column.kind == "text" and text.lstrip(" ").startswith(_FORMULA):
+        text = f"'{text}"
+    return '"' + text.replace('"', '""') + '"' if not _QUOTED.isdisjoint(text) else text
 
 
 def _object(row: tuple[Value, ...], columns: tuple[Column, ...]) -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""A table for a terminal, by rich; into a pipe or a file nothing is cut to a width."""
+"""A table for a terminal, by rich. Nothing is ever cut: names are folded, and figures keep their line.
+
+A table that is wider than the terminal even so is left to the terminal to break or to scroll.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from gateway.reports.base import Table
-from gateway.reports.formats.words import heading, readable
+from gateway.reports.formats.words import decimals, heading, readable
 
 WIDE = 400
+NARROW = 12
+"""Characters that a column of names is not folded below."""
 
 
 def write(table: Table) -> bytes:
@@ -27,7 +32,8 @@ def show(table: Table, console: Console) -> None:
     if not table.rows:
         console.print("Nothing was booked in this time.")
     else:
-        console.print(_grid(table))
+        grid = _grid(table)
+        console.print(grid, width=max(console.width, _least(grid)), crop=False, no_wrap=True, overflow="ignore")
     for note in table.notes:
         console.print(Text(note))
 
@@ -37,19 +43,26 @@ def _grid(table: Table) -> Grid:
         box=None, pad_edge=False, header_style="bold", show_footer=table.totals is not None, footer_style="bold"
     )
     totals = table.totals or [None] * len(table.columns)
-    for column, total in zip(table.columns, totals, strict=True):
-        footer = "" if total is None else readable(total, column)
-        justify = "left" if column.kind == "text" else "right"
-        grid.add_column(Text(heading(column)), Text(footer), justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for row in table.rows:
+    places = decimals(table)
+    for column, total, digits in zip(table.columns, totals, places, strict=True):
+        footer = "" if total is None else readable(total, column, digits)
+        if column.kind == "text":
+            grid.add_column(Text(heading(column)), Text(footer), overflow="fold")
+        else:
+            grid.add_column(Text(heading(column)), Text(footer), justify="right", no_wrap=True)
+    for at, row in enumerate(table.rows):
         # Names are text, not rich's markup.
-        cells = zip(row, table.columns, strict=True)
-        grid.add_row(*[Text(_named(readable(value, column), column.kind)) for value, column in cells])
+        cells = zip(row, table.columns, places, strict=True)
+        style = "bold" if at in table.subtotals else None
+        grid.add_row(*[Text(readable(value, column, digits)) for value, column, digits in cells], style=style)
     return grid
 
 
-def _named(text: str, kind: str) -> str:
-    """Control characters in a caller's names must not reach the terminal."""
-    if kind != "text":
-        return text
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text) or "(none)"
+def _least(grid: Grid) -> int:
+    """Characters that the figures take, with the least for names."""
+    widths = [
+        max(cell.cell_len if isinstance(cell, Text) else 0 for cell in (column.header, column.footer, *column.cells))
+        for column in grid.columns
+    ]
+    kept = [width if column.no_wrap else min(width, NARROW) for column, width in zip(grid.columns, widths, strict=True)]
+    return sum(kept) + len(kept) - 1
