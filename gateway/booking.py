@@ -6,6 +6,7 @@ booking, once. A wrong order here is a lost row or a lost dollar, so it stands i
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from gateway.errors import GatewayError
 from gateway.ledger import Ledger, Ticket
 from gateway.limits import Hold, Limits
 from gateway.model.caller import Caller
@@ -24,6 +26,7 @@ from gateway.model.usage import Usage
 from gateway.pricing.bound import Bound
 from gateway.pricing.cost import ceiling, meter
 from gateway.pricing.table import PriceTable
+from gateway.store.objects import Owner
 from gateway.telemetry.families import Counter
 from gateway.telemetry.metrics import Metrics
 
@@ -192,6 +195,7 @@ class Book:
         self.limits = limits
         self._metrics = metrics
         self._unpriced: set[tuple[str, str]] = set()
+        self._charging: set[asyncio.Task[None]] = set()
         self._ends: dict[tuple[str, Terminal], Counter] = {}
         self._spent: dict[tuple[str, str, Terminal], Counter] = {}
 
@@ -218,6 +222,22 @@ class Book:
             self.limits.release(hold)
             raise
         return Booking(self, ticket, hold, table, candidate, datetime.fromtimestamp(began, UTC))
+
+    def charge(self, owner: Owner, model: str, cost_nano: int | None, tokens: int) -> None:
+        """Let budgets know of what was booked late, as a batch is. It is owed whether they have room or not."""
+        task = asyncio.get_running_loop().create_task(self._charge(owner, model, cost_nano, tokens))
+        self._charging.add(task)
+        task.add_done_callback(self._charging.discard)
+
+    async def _charge(self, owner: Owner, model: str, cost_nano: int | None, tokens: int) -> None:
+        caller = Caller(owner.key_id, owner.team, owner.project, "", "developer")
+        try:
+            hold = self.limits.hold(caller, model, "", (), 0, 0, time.time())
+            if not hold.is_held:
+                await hold
+            self.limits.settle(hold, cost_nano or 0, tokens)
+        except GatewayError as error:  # the ledger has it all the same
+            _log.warning("late_cost_beyond_budget", team=owner.team, model=model, code=error.code)
 
     def take_unpriced(self) -> Iterator[tuple[str, str]]:
         """Provider and model of the calls that had no price, since this was last asked."""

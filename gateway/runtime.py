@@ -19,6 +19,8 @@ import structlog
 
 from gateway import __version__
 from gateway.alarms import Alarms
+from gateway.batches import Batches
+from gateway.batches.booker import Booker
 from gateway.booking import Book, micros
 from gateway.config.loader import Loader
 from gateway.config.reload import Outcome, Reloader
@@ -29,6 +31,7 @@ from gateway.ledger import Ledger, Reader
 from gateway.ledger.writer import Work
 from gateway.limits import KeyTerms, Limits
 from gateway.recorder import Recorder
+from gateway.store.batches import OpenBatches
 from gateway.store.idempotency import Idempotency
 from gateway.store.keystore import KeyStore
 from gateway.store.leases import Leases
@@ -150,6 +153,13 @@ class Runtime:
         self.limits = Limits(bank, snapshot.rules, self._own_limits, workers=process.workers)
         self._exits.push_async_callback(self.limits.close)
         self.book = Book(self.ledger, self.limits, self.metrics)
+        path = settings.storage.ledger_path
+        open_batches = OpenBatches(keys_url(settings))
+        self._exits.callback(open_batches.close)
+        booker = Booker(self.ledger, self.reader, path.with_name(f"{path.name}-batches"), self.book.charge)
+        looks = path.with_name(f"{path.name}-batch-looks")
+        self.batches = Batches(open_batches, booker, lambda: self.view, looks)
+        self._exits.push_async_callback(self.batches.close)
         self.alarms = Alarms(
             keys_url(settings).replace("keys.db", "webhooks.db"),
             lambda: self.view,
@@ -173,7 +183,7 @@ class Runtime:
         """Begin the background work."""
         loop = asyncio.get_running_loop()
         stores = (self.keys.run(), self.idempotency.run(), self.limits.run())
-        for work in (*stores, self.alarms.run(), self.reloader.watch(), self._refresh()):
+        for work in (*stores, self.batches.run(), self.alarms.run(), self.reloader.watch(), self._refresh()):
             task = loop.create_task(work)
             task.add_done_callback(_tell_of_end)
             self._tasks.append(task)

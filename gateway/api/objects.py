@@ -14,6 +14,7 @@ import orjson
 from gateway.api.asgi import Receive, Scope, Send, check_length, refuse_idempotency, stream_body
 from gateway.api.calls import Edge, Request, answer, begin_trip
 from gateway.api.watch import ClientWatch
+from gateway.batches import Batches
 from gateway.errors import Forbidden, InvalidRequest, NotFound
 from gateway.exchange import Exchange
 from gateway.model.caller import Caller
@@ -28,10 +29,21 @@ _NAMES = {FILE: "files", BATCH: "batches"}
 
 
 class ObjectCalls:
-    """Serves one path of files or batches. `suffix` follows the id in the path; `on_id` tells whether there is one."""
+    """Serves one path of files or batches. `suffix` follows the id in the path; `on_id` tells whether there is one.
+
+    `batches` is shown the batches that go by, so that those that have ended are booked.
+    """
 
     def __init__(
-        self, kind: str, method: str, edge: Edge, objects: Objects, *, on_id: bool = False, suffix: str = ""
+        self,
+        kind: str,
+        method: str,
+        edge: Edge,
+        objects: Objects,
+        batches: Batches | None = None,
+        *,
+        on_id: bool = False,
+        suffix: str = "",
     ) -> None:
         base = f"/{_NAMES[kind]}"
         path = f"/v1{base}" + ("/{id}" if on_id else "") + suffix
@@ -39,6 +51,7 @@ class ObjectCalls:
         self._method = method
         self._edge = edge
         self._objects = objects
+        self._batches = batches
         self._on_id = on_id
         self._suffix = suffix
         self._base = base
@@ -135,14 +148,21 @@ class ObjectCalls:
                 await self._objects.forget(self._kind, str(parsed.get("id")), provider)
         else:
             await self._remember(parsed, provider, caller)
+            self._show([parsed], provider)
         return body
 
     async def _only_own(self, parsed: dict[str, Any], provider: str, caller: Caller) -> bytes:
         own = await self._objects.ids(self._kind, caller.team, provider)
         listed = parsed.get("data")
         data = [one for one in listed if _id(one) in own] if isinstance(listed, list) else []
+        self._show(data, provider)
         ends = {"first_id": _id(data[0]) if data else None, "last_id": _id(data[-1]) if data else None}
         return orjson.dumps({**parsed, "data": data, **{name: end for name, end in ends.items() if name in parsed}})
+
+    def _show(self, found: list[dict[str, Any]], provider: str) -> None:
+        if self._batches is not None and self._kind == BATCH:
+            for one in found:
+                self._batches.see(one, provider)
 
     async def _remember(self, parsed: dict[str, Any], provider: str, caller: Caller) -> None:
         if (made := _id(parsed)) is not None:

@@ -29,9 +29,7 @@ def upgrade(file: Path) -> None:
     errors if the database fails.
     """
     _make_private(file)
-    if _version(file) == HEAD:
-        return
-    with _turn(file):
+    with _turn(file):  # for the look, too: two that turn a fresh file to WAL at once collide
         version = _version(file)
         if version != HEAD:
             _migrate(file, version)

@@ -21,6 +21,7 @@ from gateway.providers.scripting.shelf import Shelf, page
 ENDPOINTS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/moderations"})
 MAX_BATCHES = 1_000
 WINDOW_S = 86_400
+_SUMMED = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 _OPEN = frozenset({"validating", "in_progress"})
 AnswerLine = Callable[[str, bytes], Answer]
 """Path and body to answer: what the script says to one line."""
@@ -94,17 +95,20 @@ class Batches:
     def _complete(self, batch: dict[str, Any], now: int) -> None:
         good: list[bytes] = []
         bad: list[bytes] = []
-        total = Usage()
+        total, models = Usage(), set()
         for number, line in enumerate(self._shelf.get(batch["input_file_id"]).data.splitlines()):
             if line.strip():
-                status, usage, record = self._line(f"{batch['id']}_{number}", line, batch["endpoint"])
+                status, model, usage, record = self._line(f"{batch['id']}_{number}", line, batch["endpoint"])
                 (good if status == 200 else bad).append(record)
-                total = Usage(total.input_tokens + usage.input_tokens, total.output_tokens + usage.output_tokens)
+                models |= {model} - {""}
+                total = Usage(*(getattr(total, name) + getattr(usage, name) for name in _SUMMED))
         for key, records in (("output_file_id", good), ("error_file_id", bad)):
             if records:
                 id = f"file-{batch['id']}-{key.partition('_')[0]}"
                 self._shelf.put(id, f"{id}.jsonl", "batch_output", b"".join(records), now)
                 batch[key] = id
+        if len(models) == 1:
+            batch["model"] = models.pop()
         batch.update(
             status="completed",
             finalizing_at=now,
@@ -112,20 +116,21 @@ class Batches:
             request_counts={"total": len(good) + len(bad), "completed": len(good), "failed": len(bad)},
             usage={
                 **token_usage(total),
-                "input_tokens_details": {"cached_tokens": 0},
-                "output_tokens_details": {"reasoning_tokens": 0},
+                "input_tokens_details": {"cached_tokens": total.cache_read_tokens},
+                "output_tokens_details": {"reasoning_tokens": total.reasoning_tokens},
             },
         )
 
-    def _line(self, id: str, line: bytes, endpoint: str) -> tuple[int, Usage, bytes]:
-        custom_id, status, body, usage = None, 400, b"{}", Usage()
+    def _line(self, id: str, line: bytes, endpoint: str) -> tuple[int, str, Usage, bytes]:
+        custom_id, status, model, body, usage = None, 400, "", b"{}", Usage()
         try:
             asked = orjson.loads(line)
             custom_id = asked["custom_id"]
             if asked["url"] != endpoint:
                 raise wrong("url", f"Invalid 'url': the batch is for {endpoint}.")
             answer = self._answer(endpoint, orjson.dumps({**asked["body"], "stream": False}))
-            status, body, usage = answer.status, b"".join(answer.parts), answer.usage or usage
+            status, model, usage = answer.status, answer.model, answer.usage or usage
+            body = b"".join(answer.parts)
             if answer.content_type != "application/json":
                 body = orjson.dumps(body.decode("utf-8", "replace"))
         except Refused as refused:
@@ -134,7 +139,7 @@ class Batches:
             body = wrong("input_file_id", "A line of the batch is not a request.").body
         response = {"status_code": status, "request_id": id, "body": orjson.Fragment(body)}
         record = {"id": f"batch_req_{id}", "custom_id": custom_id, "response": response, "error": None}
-        return status, usage, orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+        return status, model, usage, orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _json(batch: dict[str, Any]) -> Answer:
