@@ -12,7 +12,16 @@ import asyncio
 import orjson
 
 from gateway.model.chat import ChatRequest
-from gateway.model.events import Event, Failed, Start, TextDelta, ToolDelta, UsageReport
+from gateway.model.events import (
+    Event,
+    Failed,
+    ReasoningDelta,
+    RefusalDelta,
+    Start,
+    TextDelta,
+    ToolDelta,
+    UsageReport,
+)
 from gateway.model.usage import Usage
 from gateway.pricing.tokens import count_request, count_text, is_loaded
 
@@ -63,6 +72,8 @@ class Meter:
             self.seconds = event.seconds  # type: ignore[union-attr]
         elif kind is ToolDelta:
             self._keep(event.name + event.arguments)  # type: ignore[union-attr]
+        elif kind is ReasoningDelta or kind is RefusalDelta:
+            self._keep(event.text)  # type: ignore[union-attr]
         elif kind is Start:
             self.answering_model = event.model  # type: ignore[union-attr]
         elif kind is Failed:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import orjson
@@ -143,26 +143,31 @@ def write_request(request: ChatRequest, model: str, *, add_usage: bool) -> bytes
 # Replies
 
 
+_Count = Annotated[int, msgspec.Meta(le=1_000_000_000)]
+"""A number of tokens. One that no call can use is a fault of its provider's and no count: it is estimated instead, as
+its price would fit into no column and no budget."""
+
+
 class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
+    cached_tokens: _Count | None = None
+    cache_write_tokens: _Count | None = None
+    reasoning_tokens: _Count | None = None
+    audio_tokens: _Count | None = None
+    image_tokens: _Count | None = None
     cached_tokens_details: _Details | None = None
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    total_tokens: _Count | None = None
+    input_tokens: _Count | None = None
+    output_tokens: _Count | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
     input_tokens_details: _Details | None = None
     output_tokens_details: _Details | None = None
-    prompt_cache_hit_tokens: int | None = None  # DeepSeek's word for cached_tokens
+    prompt_cache_hit_tokens: _Count | None = None  # DeepSeek's word for cached_tokens
     seconds: float | None = None  # of audio, in place of tokens
 
 
@@ -240,6 +245,7 @@ def _read_leniently(body: bytes) -> _Reply:
         _converted(whole.get("usage"), _Usage),
         (_converted(error, _Problem) or _Problem(error if isinstance(error, str) else None)) if error else None,
         tier if isinstance(tier := whole.get("service_tier"), str) else None,
+        duration if isinstance(duration := whole.get("duration"), int | float | str) else None,
     )
 
 
@@ -341,16 +347,16 @@ def _delta_text(delta: _Delta) -> str:
 
 
 def add_cost(event: bytes, cost_usd: str) -> bytes:
-    """`event` with `cost_usd` in its usage; as it is where it has none."""
+    """`event` with `cost_usd` in its usage, its name and id kept; as it is where it has none."""
     body = sse.payload(event)
     try:
         parsed = orjson.loads(body or b"null")
-    except orjson.JSONDecodeError:
+        if not isinstance(parsed, dict) or not isinstance(parsed.get("usage"), dict):
+            return event
+        parsed["usage"]["cost_usd"] = cost_usd
+        return sse.replace(event, orjson.dumps(parsed))
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # it reads what is nested deeper than it writes
         return event
-    if not isinstance(parsed, dict) or not isinstance(parsed.get("usage"), dict):
-        return event
-    parsed["usage"]["cost_usd"] = cost_usd
-    return sse.frame(orjson.dumps(parsed))
 
 
 class StreamDecoder:

@@ -69,6 +69,12 @@ def payload(event: bytes) -> bytes | None:
     return b"\n".join(line[5:].removeprefix(b" ") for line in lines)
 
 
+def replace(event: bytes, data: bytes) -> bytes:
+    """`event` with `data` (one line) for its own; its name, its id and comments stay."""
+    kept = [line for line in _LINE.split(event) if line and not (line.startswith(b"data:") or line == b"data")]
+    return b"\n".join([*kept, b"data: %b\n\n" % data])
+
+
 def frame(data: bytes, event: str | None = None) -> bytes:
     """`data` (one line) as one event, named if `event` is given."""
     return b"data: %b\n\n" % data if event is None else b"event: %b\ndata: %b\n\n" % (event.encode(), data)

@@ -9,20 +9,25 @@ times as long to build (0.1 us against 1.0 us, CPython 3.11).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from gateway.model.conversation import Citation
 from gateway.model.usage import Usage
 
-StopReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
+StopReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "other"]
+"""`refusal`: the model declines; `pause`: it wants the same conversation again, to go on (Anthropic's pause_turn)."""
 
 
 class Start(msgspec.Struct, frozen=True):
-    """The answer begins; `model` is the one that the provider says is answering."""
+    """The answer begins; `model` is the one that the provider says is answering, `id` and `created` (Unix time) are its
+    own for the answer, where it says them."""
 
     model: str
     raw: bytes = b""
+    id: str = ""
+    created: int = 0
 
 
 class TextDelta(msgspec.Struct, frozen=True):
@@ -33,8 +38,53 @@ class TextDelta(msgspec.Struct, frozen=True):
     raw: bytes = b""
 
 
+class ReasoningDelta(msgspec.Struct, frozen=True):
+    """More of what the model thinks. `signature`, `redacted` and `id` as in `Reasoning`, once a thought."""
+
+    text: str
+    index: int = 0
+    raw: bytes = b""
+    signature: str = ""
+    redacted: str = ""
+    id: str = ""
+
+
+class RefusalDelta(msgspec.Struct, frozen=True):
+    """More of the words in which the model declines."""
+
+    text: str
+    index: int = 0
+    raw: bytes = b""
+
+
+class CitationDelta(msgspec.Struct, frozen=True):
+    """The text that has just come is from there."""
+
+    citation: Citation
+    index: int = 0
+    raw: bytes = b""
+
+
+class LogprobsDelta(msgspec.Struct, frozen=True):
+    """Log-probabilities of the tokens that have just come, each as OpenAI writes it: token, logprob, top_logprobs."""
+
+    tokens: tuple[dict[str, Any], ...]
+    index: int = 0
+    raw: bytes = b""
+
+
+class Break(msgspec.Struct, frozen=True):
+    """What comes next is another block of its kind (Anthropic's content blocks, OpenAI's output items)."""
+
+    index: int = 0
+    raw: bytes = b""
+
+
 class ToolDelta(msgspec.Struct, frozen=True):
-    """More of tool call number `call` in choice `index`; `name` and `id` come once, `arguments` in pieces."""
+    """More of tool call number `call` in choice `index`; `name` and `id` come once, `arguments` in pieces.
+
+    `signature` is Gemini's thought signature of the call.
+    """
 
     call: int
     arguments: str
@@ -42,6 +92,7 @@ class ToolDelta(msgspec.Struct, frozen=True):
     id: str = ""
     index: int = 0
     raw: bytes = b""
+    signature: str = ""
 
 
 class UsageReport(msgspec.Struct, frozen=True):
@@ -59,11 +110,12 @@ class UsageReport(msgspec.Struct, frozen=True):
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """Choice `index` is complete."""
+    """Choice `index` is complete. `sequence` is the stop sequence that was met, where the provider says it."""
 
     reason: StopReason
     index: int = 0
     raw: bytes = b""
+    sequence: str = ""
 
 
 class Passed(msgspec.Struct, frozen=True):
@@ -79,4 +131,5 @@ class Failed(msgspec.Struct, frozen=True):
     raw: bytes = b""
 
 
-Event = Start | TextDelta | ToolDelta | UsageReport | Stop | Passed | Failed
+Delta = TextDelta | ReasoningDelta | RefusalDelta | CitationDelta | LogprobsDelta | ToolDelta
+Event = Start | Delta | Break | UsageReport | Stop | Passed | Failed
