@@ -19,7 +19,7 @@ from gateway.errors import GatewayError
 from gateway.ledger import Ledger, Ticket
 from gateway.limits import Hold, Limits
 from gateway.model.caller import Caller
-from gateway.model.price import Cost, Unpriced, UsageError
+from gateway.model.price import Cost, Rates, Unpriced, UsageError
 from gateway.model.record import Reservation, Settlement, Terminal
 from gateway.model.route import Candidate
 from gateway.model.usage import Usage
@@ -34,6 +34,7 @@ MAX_UNPRICED: Final = 100
 """Models without a price that are remembered until somebody asks."""
 
 _FREE: Final = Cost(0)
+_STANDARD: Final = ("", "default", "standard", "auto")
 _TIERS: Final = ("flex", "priority", "fast", "batch")
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger("gateway.booking")
@@ -53,15 +54,27 @@ class Booking:
         "_dialled",
         "_first",
         "_hold",
+        "_is_priced",
         "_table",
         "_ticket",
+        "_tier",
+        "_units",
         "at",
         "cost",
         "is_sent",
+        "retries",
     )
 
     def __init__(
-        self, book: Book, ticket: Ticket, hold: Hold, table: PriceTable, candidate: Candidate, at: datetime
+        self,
+        book: Book,
+        ticket: Ticket,
+        hold: Hold,
+        table: PriceTable,
+        candidate: Candidate,
+        at: datetime,
+        *,
+        is_priced: bool,
     ) -> None:
         self._book = book
         self._ticket = ticket
@@ -70,8 +83,12 @@ class Booking:
         self._candidate = candidate
         self._dialled = 0
         self._first = 0
+        self._is_priced = is_priced
         self.at = at
         self.is_sent = False
+        self.retries = 0  # times that it was sent again on a fresh connection
+        self._tier = ""
+        self._units: Mapping[str, int] = {}
         self.cost: Cost | None = None
 
     def __repr__(self) -> str:
@@ -95,9 +112,10 @@ class Booking:
 
     def sent(self) -> None:
         """The provider is about to see the attempt. Raises `Unavailable` if the ledger has been closed."""
-        self._dialled = now = micros()
-        self._ticket.sent(now)
-        self.is_sent = True
+        if not self.is_sent:
+            self._dialled = now = micros()
+            self._ticket.sent(now)
+            self.is_sent = True
 
     def answered(self) -> None:
         """The first bytes of an answer are here."""
@@ -106,16 +124,18 @@ class Booking:
     def price(self, usage: Usage | None, tier: str = "", units: Mapping[str, int] | None = None) -> Cost:
         """What it costs, as far as that is known.
 
-        `units` are what was asked for that is not tokens (images, characters, seconds): they are charged where the
-        provider has a price for them and counted no tokens.
+        `units` are what was asked for that is not tokens (images, characters, seconds): they are charged where there
+        is a price for them, and the provider counted no tokens or there is none for those.
         """
         provider, model = self._candidate.provider, self._candidate.model
+        self._tier = "" if tier in _STANDARD else tier
+        self._units = units or {}
         if not model:
             return _FREE  # a path that names no model: files and the like cost nothing by the call
         rates = self._table.rates(provider, model, self.at, tier or None)
         if isinstance(rates, Unpriced):
             return Cost(None, unpriced=rates.reason)
-        if units and (usage is None or usage.source == "estimated" or not (usage.input_tokens or usage.output_tokens)):
+        if units and (not _counts_tokens(usage) or _is_without_tokens(rates)):
             units = {name: count for name, count in units.items() if name in rates.levels[-1].prices}
             usage = _UNUSED if units else usage
         else:
@@ -169,7 +189,7 @@ class Booking:
                 cache_read_tokens=used.cache_read_tokens,
                 cache_write_tokens=used.cache_write_tokens,
                 reasoning_tokens=used.reasoning_tokens,
-                more_tokens=_more(used),
+                more_tokens=_more(used, self._tier, self._units),
                 cost_nano=cost.nano_usd,
                 lines=_encode(cost.lines) if cost.lines else b"",
                 price_source=source.where if source is not None else (cost.unpriced or ""),
@@ -177,13 +197,16 @@ class Booking:
                 price_date=source.date.isoformat() if source is not None and source.date is not None else "",
                 latency_us=now - dialled if dialled else None,
                 first_token_us=self._first - dialled if self._first and dialled else None,
+                retries=self.retries,
             )
         )
         overrun = 0
         if state == "void":
             self._book.limits.release(self._hold)
         else:
-            overrun = self._book.limits.settle(self._hold, cost.nano_usd, used.input_tokens + used.output_tokens)
+            # Where there was no price none was held but a token unit, and that is given back.
+            spent = cost.nano_usd if cost.nano_usd is not None or self._is_priced else 0
+            overrun = self._book.limits.settle(self._hold, spent, used.input_tokens + used.output_tokens)
         self._book.count(self._candidate, state, cost, overrun)
 
 
@@ -221,7 +244,8 @@ class Book:
                 ticket.settle(Settlement(state="void", ended_at=micros(), code="not_sent", cost_nano=0))
             self.limits.release(hold)
             raise
-        return Booking(self, ticket, hold, table, candidate, datetime.fromtimestamp(began, UTC))
+        at = datetime.fromtimestamp(began, UTC)
+        return Booking(self, ticket, hold, table, candidate, at, is_priced=reservation.held_nano is not None)
 
     def charge(self, owner: Owner, model: str, cost_nano: int | None, tokens: int) -> None:
         """Let budgets know of what was booked late, as a batch is. It is owed whether they have room or not."""
@@ -272,8 +296,20 @@ _UNUSED: Final = Usage()
 _MORE: Final = Usage.__struct_fields__[Usage.__struct_fields__.index("source") + 1 :]
 
 
-def _more(usage: Usage) -> bytes:
-    """The counts that have no column of their own, as JSON; empty as a rule."""
+def _counts_tokens(usage: Usage | None) -> bool:
+    """Whether the provider says how many there were."""
+    return usage is not None and usage.source == "provider" and bool(usage.input_tokens or usage.output_tokens)
+
+
+def _is_without_tokens(rates: Rates) -> bool:
+    return rates.levels[-1].input is None and rates.levels[-1].output is None
+
+
+def _more(usage: Usage, tier: str, units: Mapping[str, int]) -> bytes:
+    """What has no column of its own and decided the price, as JSON; empty as a rule."""
+    if units or tier:
+        more = {name: getattr(usage, name) for name in _MORE if getattr(usage, name)}
+        return _encode({**more, **units, **({"service_tier": tier} if tier else {})})
     if usage.cache_write_1h_tokens or usage.input_audio_tokens or usage.output_audio_tokens or usage.input_image_tokens:
         pass
     elif not (usage.output_image_tokens or usage.cache_read_audio_tokens or usage.cache_read_image_tokens):

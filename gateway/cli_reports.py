@@ -184,16 +184,20 @@ def _progress(expected: Callable[[], int]) -> Iterator[Callable[[int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeRemainingColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task: TaskID | None = None
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task: TaskID | None = None
 
-        def advance(done: int) -> None:
-            nonlocal task
-            if task is None:
-                task = bar.add_task("read", total=expected())
-            bar.update(task, completed=done)
+    def advance(done: int) -> None:
+        nonlocal task
+        if task is None:
+            task = bar.add_task("read", total=expected())
+            bar.start()
+        bar.update(task, completed=done)
 
+    try:
         yield advance
+    finally:
+        bar.stop()
 
 
 @contextmanager

@@ -29,6 +29,7 @@ class Exchange:
         "caller",
         "candidate",
         "client",
+        "client_left",
         "client_s",
         "code",
         "endpoint",
@@ -84,5 +85,6 @@ class Exchange:
         self.sent_at = 0.0
         self.entered = False  # counted as in flight
         self.streaming = False  # counted as a stream
+        self.client_left = False  # nobody waits for its answer any more
         self.is_answered = False  # its status is out, so it can no longer be another
         self.finished = False

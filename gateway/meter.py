@@ -102,6 +102,12 @@ class Meter:
             return self._estimate(self._body)
         return await asyncio.to_thread(self._estimate, self._body)
 
+    def usage_now(self) -> Usage | None:
+        """The same without waiting, for whoever is told to stop: it may hold the loop for some milliseconds."""
+        if self.reported is not None or self._body is None or not self.started:
+            return self.reported
+        return self._estimate(self._body)
+
     def _estimate(self, body: bytes) -> Usage:
         model = self.answering_model or self._model
         sample = "".join(self._pieces)

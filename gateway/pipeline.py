@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 from gateway import access, routing
-from gateway.booking import Book
+from gateway.booking import Book, Booking
 from gateway.booking import most as most_of
 from gateway.dialects import openai
 from gateway.errors import ClientGone, GatewayError, NotFound, Unavailable, UpstreamError
@@ -21,13 +21,13 @@ from gateway.meter import Meter
 from gateway.model.chat import ChatRequest
 from gateway.model.record import Reservation
 from gateway.model.route import Candidate, Route, Timeouts
-from gateway.pricing.bound import NOTHING, Bound, bound, units_of
+from gateway.pricing.bound import NOTHING, Bound, bound, units_of, upload_bound
 from gateway.providers.base import Decoder, Outcome, Provider
 from gateway.recorder import Recorder
 from gateway.relay import Relay
 from gateway.telemetry.ids import new_id
 from gateway.upstream import attempts
-from gateway.upstream.wire import Headers, Reply, Request
+from gateway.upstream.wire import Headers, Reply, Request, Upstream
 from gateway.upstreams import View
 
 _JSON = (b"content-type", b"application/json")
@@ -47,6 +47,8 @@ class Form(Protocol):
     """A form with files whose model is known before its files are read."""
 
     model: str | None
+    length: int | None
+    """Bytes of the whole form, where the client says it."""
 
     def send_as(self, model: str) -> Request:
         """The request for the provider, which calls the model `model`; it can be made once."""
@@ -114,9 +116,9 @@ class Pipeline:
                 body, request.parsed, answers=endpoint.answers, max_output=candidate.max_output, units=trip.units
             )
             data = served.provider.write(request, candidate.model, ask_usage=served.ask_usage and endpoint.answers)
-            await self._open(view, trip, candidate, most, tier)
-            made = Request("POST", endpoint.target, data, _headers(trip), candidate.timeouts)
-            return await served.upstream.send(made)
+            booking = await self._open(view, trip, candidate, most, tier)
+            made = Request("POST", endpoint.target, data, _headers(trip), candidate.timeouts, on_send=booking.sent)
+            return await _sent(served.upstream, made, booking)
 
         return self._relay(view, trip, await self._walk(view, trip, plan, send), request)
 
@@ -131,11 +133,13 @@ class Pipeline:
         plan = routing.plan(view.snapshot.routes, route, model, self._chance())[:1]
 
         async def send(candidate: Candidate) -> Reply:
-            await self._open(view, trip, candidate)
+            most = upload_bound(trip.endpoint.path, form.length)
+            booking = await self._open(view, trip, candidate, most)
             made = form.send_as(candidate.model)
             made.timeouts = candidate.timeouts
             made.headers += _headers(trip)[1:]
-            return await view.served[candidate.provider].upstream.send(made)
+            made.on_send = booking.sent
+            return await _sent(view.served[candidate.provider].upstream, made, booking)
 
         return self._relay(view, trip, await self._walk(view, trip, plan, send), None)
 
@@ -148,9 +152,10 @@ class Pipeline:
         self._attribute(trip, call, None)
 
         async def send(candidate: Candidate) -> Reply:
-            await self._open(view, trip, candidate)
+            booking = await self._open(view, trip, candidate)
             made.headers += _headers(trip)[1:]
-            return await view.served[candidate.provider].upstream.send(made)
+            made.on_send = booking.sent
+            return await _sent(view.served[candidate.provider].upstream, made, booking)
 
         plan = [Candidate(provider, "", "", _PASS_ON_TIMEOUTS)]
         made.timeouts = _PASS_ON_TIMEOUTS
@@ -189,8 +194,10 @@ class Pipeline:
 
     async def _open(
         self, view: View, trip: Exchange, candidate: Candidate, most: Bound = NOTHING, tier: str = ""
-    ) -> None:
-        """Book the attempt that is about to be sent. Raises `RateLimited`, `Forbidden`, `Unavailable`."""
+    ) -> Booking:
+        """Book the attempt that is about to be sent. Raises `RateLimited`, `Forbidden`, `Unavailable`, `ClientGone`."""
+        if trip.client_left:  # while a provider failed: nobody is there for whom to pay another
+            raise ClientGone("The client closed the connection.")
         snapshot = view.snapshot
         began_at = int(self._clock() * 1e6)
         held = most_of(snapshot.prices, candidate, most, began_at, tier)
@@ -199,8 +206,8 @@ class Pipeline:
         booking = await self._book.open(snapshot.prices, trip.caller, candidate, reservation, most.tokens)
         trip.booking = booking
         trip.limit_headers = booking.limit_headers()
-        booking.sent()
         trip.sent_at = trip.sent_at or perf_counter()
+        return booking
 
     async def _walk(self, view: View, trip: Exchange, plan: list[Candidate], send: attempts.Send) -> attempts.Opened:
         def classify(candidate: Candidate, status: int) -> Outcome:
@@ -346,8 +353,19 @@ async def _lose(trip: Exchange, code: str) -> None:
     usage = None
     try:
         usage = await meter.usage()
+    except asyncio.CancelledError:
+        usage = meter.usage_now()
+        raise
     finally:
-        booking.settle(usage, status=0, code=code, state="estimated")
+        cost = booking.price(usage, units=trip.units)
+        booking.settle(usage, status=0, code=code, cost=cost, state="estimated")
+
+
+async def _sent(upstream: Upstream, made: Request, booking: Booking) -> Reply:
+    try:
+        return await upstream.send(made)
+    finally:
+        booking.retries = made.retries
 
 
 async def _on_client(trip: Exchange, waiting: Awaitable[_T]) -> _T:

@@ -7,6 +7,7 @@ out a failure can no longer be a status: it becomes a last event that clients ra
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from time import perf_counter
 
@@ -58,6 +59,7 @@ class Relay:
         self._data = opened.data
         self._ended = False
         self._shown = False  # some of the answer is out, and the status with it
+        self._is_refused = False  # a stream whose first word was an error
         self.error: GatewayError | None = None
 
     @property
@@ -131,6 +133,7 @@ class Relay:
         for event in events:
             see(event)
             if type(event) is Failed:
+                self._is_refused = not self._meter.started
                 self.fail(UpstreamError(event.message, code="upstream_stream_error"))
             if not self._is_hidden(event):
                 out = out + event.raw if out else event.raw  # one event a read, as a rule: nothing is copied
@@ -162,8 +165,15 @@ class Relay:
     async def count(self) -> Cost | None:
         """What the answer used and costs; None where it costs nothing by its outcome. Ask when all of it is here."""
         trip, meter = self.trip, self._meter
-        if self._cost is None and self.opened.outcome == "ok" and trip.booking is not None:
-            trip.usage = meter.reported or await meter.usage()
+        if self._cost is None and not self._costs_nothing and trip.booking is not None:
+            if self.error is not None:
+                meter.started = True  # the provider had the request, and may have answered all of it
+            try:
+                trip.usage = meter.reported or await meter.usage()
+            except asyncio.CancelledError:
+                trip.usage = meter.usage_now()
+                self._cost = trip.booking.price(trip.usage, meter.tier, self._units)
+                raise
             units = self._units
             if meter.seconds:
                 units = {**(units or {}), "input_audio_seconds": meter.seconds}
@@ -179,8 +189,15 @@ class Relay:
         try:
             await self.count()
         finally:
-            self._settle()
-            self._finish(self.trip, self.error)
+            try:
+                self._settle()
+            finally:
+                self._finish(self.trip, self.error)
+
+    @property
+    def _costs_nothing(self) -> bool:
+        """Whether the provider refused: by its status, or in a stream before anything of an answer."""
+        return self.opened.outcome != "ok" or (self._is_refused and not self._meter.started)
 
     def _settle(self) -> None:
         trip, meter = self.trip, self._meter
@@ -189,11 +206,13 @@ class Relay:
         if booking is None:
             return
         code = self.error.code if self.error is not None else trip.code
-        if self.opened.outcome != "ok":
+        if self._costs_nothing:
             booking.void(status=status, code=code)
             return
-        # Without a count of tokens what was cut short is no settled thing: how much of it was made, nobody knows.
-        state: Terminal | None = "estimated" if self.error is not None and meter.reported is None else None
+        # Without a count of tokens what was cut short is no settled thing: how much of it was made, nobody knows. Nor
+        # is what was still being counted.
+        is_unsure = self.error is not None or self._cost is None
+        state: Terminal | None = "estimated" if is_unsure and meter.reported is None else None
         booking.settle(trip.usage, status=status, code=code, model=meter.answering_model, cost=self._cost, state=state)
 
 

@@ -30,6 +30,7 @@ from gateway.errors import GatewayError, Unavailable, UpstreamError
 from gateway.ledger import Ledger, Reader
 from gateway.ledger.writer import Work
 from gateway.limits import KeyTerms, Limits
+from gateway.pricing.tokens import encoding_for
 from gateway.recorder import Recorder
 from gateway.store.batches import OpenBatches
 from gateway.store.idempotency import Idempotency
@@ -115,6 +116,7 @@ class Runtime:
         self._exits = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._retiring: set[asyncio.Task[None]] = set()
+        self._vocabulary: asyncio.Task[None] | None = None
         settings = snapshot.settings
 
         self.metrics = Metrics(process.run_dir, process.index, __version__)
@@ -187,6 +189,11 @@ class Runtime:
             task = loop.create_task(work)
             task.add_done_callback(_tell_of_end)
             self._tasks.append(task)
+        self._vocabulary = loop.create_task(self._load_vocabulary())
+
+    async def _load_vocabulary(self) -> None:
+        """Before it is wanted: the first estimate would wait for it, and at the end there is no time to wait."""
+        await asyncio.to_thread(encoding_for, "gpt-5")
 
     def cut(self) -> None:
         """End the calls that wait for a provider: there is no time left."""
@@ -194,7 +201,7 @@ class Runtime:
 
     async def close(self) -> None:
         """Stop the background work and close everything, the last opened first."""
-        work = [*self._tasks, *self._retiring]
+        work = [*self._tasks, *self._retiring, *([self._vocabulary] if self._vocabulary is not None else [])]
         for task in work:
             task.cancel()
         await asyncio.gather(*work, return_exceptions=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import resource
 import signal
@@ -207,6 +208,7 @@ class Worker:
                 await asyncio.sleep(0.005)
                 _raise_failures(serving)
             runtime.start()
+            _spare_the_collector()
             self._on_ready(data_socket.getsockname()[:2], admin_socket.getsockname()[:2])
             stop = asyncio.create_task(orders.stop.wait())
             await asyncio.wait([stop, *serving], return_when=asyncio.FIRST_COMPLETED)
@@ -239,6 +241,17 @@ class Worker:
             orders.orphaned()
 
         loop.add_reader(0, ended)  # nothing is ever written there, so it becomes readable only by its end
+
+
+def _spare_the_collector() -> None:
+    """What was made at the start stays: it need not be looked through again and again.
+
+    Nearly all garbage of a call goes by reference counts. With 90,000 lasting objects (the price catalogue's are most)
+    a full collection held the loop for some 20 ms, and collections together took a third of a call's CPU time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _raise_failures(serving: list[asyncio.Task[None]]) -> None:

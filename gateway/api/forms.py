@@ -36,12 +36,12 @@ class UploadForm:
         self._scanner = scanner
         self._held = held
         self._rest = rest
-        self._length = length
+        self.length = length
         self._on_end = on_end
 
     def send_as(self, model: str) -> wire.Request:
         """See `pipeline.Form`. The model's name is replaced where it stands, or added; not another byte changes."""
-        held, length = self._held, self._length
+        held, length = self._held, self.length
         if model != self.model:
             start, end, named = self._place(model.encode())
             held = held[:start] + named + held[end:]

@@ -50,6 +50,8 @@ class ClientWatch:
         message = await self._receive()
         if message["type"] == "http.disconnect" and self._task is not None:
             self.gone = True
+            if self._trip is not None:
+                self._trip.client_left = True
             if self._trip is not None and not self._trip.stream and self._trip.booking is not None:
                 await asyncio.sleep(LINGER_S)
             if self._task is not None:

@@ -245,7 +245,7 @@ def _read_leniently(body: bytes) -> _Reply:
         _converted(whole.get("usage"), _Usage),
         (_converted(error, _Problem) or _Problem(error if isinstance(error, str) else None)) if error else None,
         tier if isinstance(tier := whole.get("service_tier"), str) else None,
-        duration if isinstance(duration := whole.get("duration"), int | float | str) else None,
+        duration if type(duration := whole.get("duration")) in (int, float, str) else None,
     )
 
 

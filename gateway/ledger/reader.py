@@ -169,6 +169,8 @@ def _attempt(row: Row[Any]) -> Attempt:
             ended[name] = (ended[name] or "").encode()
         settlement = Settlement(**ended)
     sent_at = found["sent_at"]
+    if sent_at is None and settlement is not None and settlement.latency_us is not None:
+        sent_at = settlement.ended_at - settlement.latency_us  # both came in one commit, and the end says it
     state: State = settlement.state if settlement else "reserved" if sent_at is None else "sent"
     return Attempt(
         id=found["attempt_id"], state=state, reservation=Reservation(**begun), sent_at=sent_at, settlement=settlement

@@ -8,6 +8,10 @@ Two tables are derived from them, by triggers, in the transaction that adds the 
 have not ended, so that a restart need not search for them, and `daily` keeps the sums that reports read. Triggers, not
 the writer's own sums, because they count what was really inserted: a row that was there already counts once.
 
+Four tables are the closed months (`months.py`, `corrections.py`): `closed_months` and `frozen` are what a month added
+up to when it was closed, `late` names the attempts that came into it afterwards (a trigger sees to it), `corrections`
+is what was booked to it after a comparison with an invoice. None of their rows is ever changed or deleted.
+
 An attempt's id is the microsecond of its reservation since 2020, times 4096, plus the number of the process that made
 it. It grows, so that rows are appended at the end of the tables rather than spread over them; see `ids.py`.
 """
@@ -18,7 +22,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest migration."""
 
 metadata = MetaData()
@@ -131,4 +135,58 @@ marks = Table(
     Column("name", String(32), primary_key=True),
     Column("number", BigInteger, nullable=False),
 )
-"""`kept_from`: history that began before this time (microseconds) may have been rotated out. `probe`: counts trials."""
+"""`kept_from`: history that began before this time (microseconds) may have been rotated out. `probe`: counts trials.
+`closed_until`: no month after this time (microseconds) is closed."""
+
+closed_months = Table(
+    "closed_months",
+    metadata,
+    Column("month", String(7), primary_key=True),  # 2026-10
+    Column("closed_at", BigInteger, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("unpriced", BigInteger, nullable=False),
+    Column("unknown", BigInteger, nullable=False),
+    Column("cost_nano", BigInteger, nullable=False),
+    Column("held_nano", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),  # SHA-256 of the above and of its rows in `frozen`
+)
+
+frozen = Table(
+    "frozen",
+    metadata,
+    Column("month", String(7), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("provider", Text, primary_key=True),
+    Column("model", Text, primary_key=True),  # what the provider calls it
+    Column("meter", Text, primary_key=True),  # `rest`: cost that the meters do not explain
+    Column("quantity", BigInteger, nullable=False),
+    Column("nano", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+late = Table(
+    "late",
+    metadata,
+    Column("attempt_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("month", String(7), nullable=False),
+    Index("late_by_month", "month"),
+)
+
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("month", String(7), nullable=False),
+    Column("booked_at", BigInteger, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("meter", Text, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("nano", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("invoice", Text, nullable=False),  # the file's name
+    Column("invoice_digest", String(64), nullable=False),
+    Column("evidence", Text),  # JSON object; null: none
+    Index("corrections_by_month", "month", "provider"),
+)

@@ -15,6 +15,8 @@ import msgspec
 
 from gateway.pricing.meters import MEDIA
 
+MOST: Final = 1_000_000_000
+"""Tokens of a bound at most: far above any answer, and its price still fits the columns of the ledger."""
 DEFAULT_OUTPUT: Final = 16_384
 """Tokens of an answer whose request names no limit and whose model has no `max_output_tokens` in the configuration."""
 IMAGE_TOKENS: Final = 6_240
@@ -34,10 +36,18 @@ _MEDIA_MARKS: Final = (
     b'"modalities"',
     b"base64",
 )
+LONGEST_UPLOAD: Final = 25 * 1024 * 1024
+"""Bytes of a recording at most (https://platform.openai.com/docs/guides/speech-to-text)."""
+
 _NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
 _TEXT: Final = MEDIA | {"cache_write_1h"}
 _WITH_MEDIA: Final = frozenset({"cache_write_1h"})
-_DEPTH: Final = 64
+_MEDIA_TYPES: Final = ("image_url", "input_image", "input_file", "file")
+_LIMITS: Final = ("max_completion_tokens", "max_tokens")
+_DECIDING: Final = frozenset({*_LIMITS, "n", "best_of", "prompt"})
+_CHOICES: Final = 16_384
+"""Choices or images counted at most: what vLLM takes at most (`VLLM_MAX_N_SEQUENCES`), and others far fewer."""
+_MEDIA_KEYS: Final = ("url", "image_url", "data", "file_data")
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -76,10 +86,32 @@ def bound(
     if units:
         made = units.get("images", 0) * IMAGE_TOKENS + units.get("input_characters", 0) * SPEECH_TOKENS
         return Bound(len(body), made, _WITH_MEDIA, units)
-    for mark in _MEDIA_MARKS:
-        if mark in body:
-            return Bound(_walk(parsed, 0) + _ids(parsed), made, _WITH_MEDIA)
-    return Bound(len(body), made, _TEXT)
+    if _is_text(parsed) or not any(mark in body for mark in _MEDIA_MARKS):
+        return Bound(len(body), made, _TEXT)
+    return Bound(_given(parsed), made, _WITH_MEDIA)
+
+
+def upload_bound(path: str, length: int | None) -> Bound:
+    """The bound of a form of `length` bytes, which nobody has read yet; None: the client does not say how many.
+
+    A second of speech is at least a kilobyte in any coding in use (8 kbit/s), and ten tokens each way at most.
+    Of images there may be sixteen in and ten out (https://platform.openai.com/docs/api-reference/images/createEdit).
+    """
+    if path.startswith("/v1/images/"):
+        return Bound(16 * IMAGE_TOKENS, 10 * IMAGE_TOKENS, _WITH_MEDIA, {"images": 10})
+    seconds = max(1, (LONGEST_UPLOAD if length is None else length) // 1_000)
+    return Bound(10 * seconds, 10 * seconds, _WITH_MEDIA, {"input_audio_seconds": seconds})
+
+
+def _is_text(parsed: Mapping[str, Any]) -> bool:
+    """Whether a chat is words only, as most are: told by its messages, without a look through all of its bytes."""
+    messages = parsed.get("messages")
+    if type(messages) is not list or "modalities" in parsed or "audio" in parsed:
+        return False
+    for message in messages:
+        if type(message) is not dict or type(message.get("content", "")) is not str:
+            return False
+    return True
 
 
 def units_of(path: str, parsed: Mapping[str, Any]) -> Mapping[str, int]:
@@ -87,7 +119,7 @@ def units_of(path: str, parsed: Mapping[str, Any]) -> Mapping[str, int]:
     match path:
         case "/v1/images/generations":
             asked = parsed.get("n")
-            return {"images": asked if type(asked) is int and 0 < asked <= 128 else 1}
+            return {"images": min(asked, _CHOICES) if type(asked) is int and asked > 0 else 1}
         case "/v1/audio/speech":
             text = parsed.get("input")
             return {"input_characters": len(text)} if isinstance(text, str) else _NO_UNITS
@@ -97,38 +129,49 @@ def units_of(path: str, parsed: Mapping[str, Any]) -> Mapping[str, int]:
 
 
 def _output(parsed: Mapping[str, Any], default: int) -> int:
-    most = parsed.get("max_completion_tokens")
-    if most is None:
-        most = parsed.get("max_tokens")
-    if most is None:
-        most = parsed.get("max_output_tokens")
-    made = most if type(most) is int and most > 0 else default
+    if _DECIDING.isdisjoint(parsed):
+        return min(default, MOST)
+    # Of two limits the higher one counts: which of them a server knows is not ours to say.
+    named = [most for name in _LIMITS if type(most := parsed.get(name)) is int and most > 0]
+    made = max(named) if named else default
     for name in ("n", "best_of"):
         choices = parsed.get(name)
-        if type(choices) is int and 1 < choices <= 128:
-            made *= choices
+        if type(choices) is int and choices > 1:
+            made *= min(choices, _CHOICES)
     prompts = parsed.get("prompt")
     if isinstance(prompts, list) and prompts and not isinstance(prompts[0], int):
         made *= len(prompts)  # completions answer each prompt
-    return made
+    return min(made, MOST)
 
 
-def _walk(value: object, depth: int) -> int:
-    """Bytes of all text under `value`; a long one that is data, not words, counts as one medium."""
-    if isinstance(value, str):
-        if value.startswith("data:") or (len(value) > 4096 and " " not in value[:1024]):
-            return MEDIA_TOKENS
-        return len(value.encode("utf-8", "surrogatepass"))
-    if depth > _DEPTH:
-        return 0
-    if isinstance(value, dict):
-        known = value.get("type") in ("image_url", "input_image", "input_file", "file")
-        return (MEDIA_TOKENS if known else 8) + sum(len(key) + _walk(inner, depth + 1) for key, inner in value.items())
-    if isinstance(value, list):
-        return 2 + sum(_walk(inner, depth + 1) for inner in value)
-    return 2
+def _given(parsed: Mapping[str, Any]) -> int:
+    """Bytes of all text and of all that encloses it; data under a key of media counts as one medium."""
+    given = 0
+    left: list[object] = [parsed]
+    while left:  # not by recursion: a body may be nested deeper than Python's stack
+        value = left.pop()
+        if isinstance(value, dict):
+            given += MEDIA_TOKENS if value.get("type") in _MEDIA_TYPES else 8
+            for key, inner in value.items():
+                given += _bytes(key)
+                if key in _MEDIA_KEYS and isinstance(inner, str) and _is_data(inner):
+                    given += MEDIA_TOKENS
+                else:
+                    left.append(inner)
+        elif isinstance(value, list):
+            given += 2 + len(value)
+            left += value
+        elif isinstance(value, str):
+            given += 2 + _bytes(value)
+        else:
+            given += len(str(value))
+    return given
 
 
-def _ids(parsed: Mapping[str, Any]) -> int:
-    given = parsed.get("input")
-    return len(given) if isinstance(given, list) else 0
+def _is_data(text: str) -> bool:
+    """Whether it is media in letters, and no words: elsewhere it is read as the text that it is."""
+    return text.startswith("data:") or (len(text) > 4096 and text.isascii() and " " not in text[:1024])
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

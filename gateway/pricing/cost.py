@@ -186,11 +186,19 @@ def ceiling(
     no such write is asked for), which brings the bound closer. `units` bounds what is not tokens; what it leaves out
     is not held. Whatever has no price counts nothing: see `Cost.unpriced`.
     """
-    reachable = [level for level in rates.levels if level.above < max(input_tokens, 0)] or [rates.levels[-1]]
+    levels = rates.levels
+    if len(levels) == 1:
+        return _bound(levels[0], input_tokens, max_output_tokens, without, units or {})
+    reachable = [level for level in levels if level.above < max(input_tokens, 0)] or [levels[-1]]
     return max(_bound(level, input_tokens, max_output_tokens, without, units or {}) for level in reachable)
 
 
-def _bound(level: Level, given: int, made: int, without: Collection[str], units: Mapping[str, int]) -> int:
+def _dearest_tokens(level: Level, without: Collection[str]) -> tuple[int, int]:
+    """The dearest rate of tokens in and out, but for the meters `without`."""
+    key = (id(level), id(without))
+    known = _dear.get(key)
+    if known is not None and known[0] is level and known[1] is without:
+        return known[2], known[3]
     dear_in = dear_out = 0
     for name, rate in level.prices.items():
         if name in TOKENS and name not in without:
@@ -198,7 +206,21 @@ def _bound(level: Level, given: int, made: int, without: Collection[str], units:
                 dear_in = max(dear_in, rate)
             else:
                 dear_out = max(dear_out, rate)
+    if len(_dear) >= _REMEMBERED:
+        _dear.clear()
+    _dear[key] = (level, without, dear_in, dear_out)
+    return dear_in, dear_out
+
+
+_REMEMBERED = 1_000
+_dear: dict[tuple[int, int], tuple[Level, Collection[str], int, int]] = {}
+
+
+def _bound(level: Level, given: int, made: int, without: Collection[str], units: Mapping[str, int]) -> int:
+    dear_in, dear_out = _dearest_tokens(level, without)
     amount = -(-(given * dear_in) // MILLION) - (-(made * dear_out) // MILLION)
+    if not units and level.plain:
+        return amount + len(level.charges)
     for name, quantity in {"requests": 1, **units}.items():
         amount += -(-quantity * _dearest(level, name) // METERS[name].per)
     return amount + len(level.charges)  # each meter may be rounded up by half a nano-dollar

@@ -9,6 +9,7 @@ is commonly within 20 % on English text. What a chat message costs beside its te
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +32,7 @@ RANKS = Path(__file__).parent / "ranks"
 
 
 _loaded: set[str] = set()
+_loading = threading.Lock()
 
 
 def is_loaded(model: str) -> bool:
@@ -41,7 +43,8 @@ def is_loaded(model: str) -> bool:
 @lru_cache(maxsize=2)
 def _encoding(name: str) -> tiktoken.Encoding:
     os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(RANKS))  # tiktoken takes its place for files from here only
-    encoding = tiktoken.get_encoding(name)
+    with _loading:
+        encoding = tiktoken.get_encoding(name)  # which remembers, so that of several threads one loads
     _loaded.add(name)
     return encoding
 

@@ -62,7 +62,7 @@ def _statement(team: str, groups: list[Group], anew: Repricing | None) -> list[t
         whole = whole.plus(group.sums)
     rows = [(*group.names, *_figures(group.sums), *(anew.cells(group.names) if anew else ())) for group in groups]
     together = anew.together(groups) if anew else ()
-    return [*rows, (team, SUM, "", "", *_figures(whole), *together)]
+    return [*rows, (team, SUM, None, None, *_figures(whole), *together)]
 
 
 def _figures(found: Sums) -> tuple[Value, ...]:

@@ -121,7 +121,7 @@ class Repricing(NamedTuple):
         ]
         if whole.unpriced:
             said.append(
-                f"{whole.unpriced} answers, booked at {dollars(whole.gone)} USD, have no price on that day and are"
+                f"{whole.unpriced:,} answers, booked at {dollars(whole.gone)} USD, have no price on that day and are"
                 " not in the difference."
             )
         if whole.new:

@@ -85,7 +85,7 @@ def _others(groups: list[Group], by: tuple[str, ...], anew: Repricing | None) ->
     for group in groups:
         rest = rest.plus(group.sums)
     more = anew.together(groups) if anew else ()
-    return (OTHERS, *[""] * (len(by) - 1), *_figures(rest), *more)
+    return (OTHERS, *[None] * (len(by) - 1), *_figures(rest), *more)
 
 
 def _figures(found: Sums) -> tuple[Value, ...]:

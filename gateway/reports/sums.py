@@ -60,7 +60,10 @@ _TITLES: Final = {
     "source": "Counted by",
 }
 
-ROWS: Final = """(SELECT r.*, r.began_at / 86400000000 AS day, e.state, COALESCE(e.source, '') AS source, 1 AS attempts,
+# Named one by one: of two columns of a name, as `held_nano` would be with r.*, SQLite takes the first.
+ROWS: Final = """(SELECT r.attempt_id, r.request_id, r.began_at, r.endpoint, r.key_id, r.team, r.project, r."user",
+  r.session, r.agent, r.tags, r.provider, r.deployment, r.model, r.prompt_id, r.prompt_version,
+  r.began_at / 86400000000 AS day, e.state, COALESCE(e.source, '') AS source, 1 AS attempts,
   e.answering_model, e.more_tokens, e.lines, e.cost_nano AS booked_nano,
   e.cost_nano IS NULL AND e.state IN ('settled', 'estimated') AS unpriced,
   e.input_tokens, e.output_tokens, e.cache_read_tokens, e.cache_write_tokens, e.reasoning_tokens,
@@ -195,10 +198,10 @@ def uncertain(found: Sums) -> tuple[str, ...]:
     """Sentences on what the cost of `found` leaves out or has only estimated."""
     said = []
     if found.unpriced:
-        said.append(f"{found.unpriced} answers have no price and are not in the cost.")
+        said.append(f"{found.unpriced:,} answers have no price and are not in the cost.")
     if found.unknown:
         said.append(
-            f"{found.unknown} attempts have an unknown end; they are not in the cost, and may have cost"
+            f"{found.unknown:,} attempts have an unknown end; they are not in the cost, and may have cost"
             f" at most {dollars(found.held_nano)} USD."
         )
     if found.estimated:

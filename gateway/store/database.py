@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ from gateway.store.schema import meta, metadata
 
 BUSY_S: Final = 5.0
 SCHEMA_VERSION: Final = 1
+_TRIALS: Final = 8
 
 
 class Taken(Exception):
@@ -210,11 +212,15 @@ def _make_private(file: str) -> None:
 
 
 def _make_tables(engine: Engine, tables: Sequence[Table]) -> None:
-    try:
-        metadata.create_all(engine, tables=tables)
-    except SQLAlchemyError:
-        # Another process that starts at the same moment may have made them in between: then a second look finds them.
-        metadata.create_all(engine, tables=tables)
+    for trial in range(_TRIALS):
+        try:
+            metadata.create_all(engine, tables=tables)
+            return
+        except SQLAlchemyError:
+            # Another process that starts at the same moment makes them, one after the other: look again when it has.
+            if trial == _TRIALS - 1:
+                raise
+            time.sleep(0.02 * (trial + 1))
 
 
 def _redacted(url: str) -> str:

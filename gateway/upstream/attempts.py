@@ -78,7 +78,7 @@ async def _open(candidate: Candidate, reply: Reply, classify: Classify, *, raw: 
     media_type = header(reply.headers, b"content-type") or b""
     try:
         if outcome != "ok":
-            return Opened(candidate, reply, outcome, await reply.read_all(MAX_ERROR), True, media_type)
+            return Opened(candidate, reply, outcome, await _error_body(reply), True, media_type)
         # of what names a model even a raw endpoint's JSON is read: it says what was used
         if media_type.startswith(b"application/json") and (candidate.model or not raw):
             return Opened(candidate, reply, outcome, await reply.read_all(MAX_UNARY), True, media_type)
@@ -86,3 +86,11 @@ async def _open(candidate: Candidate, reply: Reply, classify: Classify, *, raw: 
     except BaseException:
         reply.close()
         raise
+
+
+async def _error_body(reply: Reply) -> bytes:
+    """What a provider says of its refusal. That it refused is known by its status, however its words break off."""
+    try:
+        return await reply.read_all(MAX_ERROR)
+    except UpstreamError:
+        return b""

@@ -118,6 +118,7 @@ class Pool:
                 if reply.touched or reply.age_s > RACE_S or not isinstance(request.body, bytes | None):
                     raise
             self._observer.retried()
+            request.retries += 1
         reply = self._begin(await self._dial(request), head, request)
         await reply.head()
         return reply
@@ -132,6 +133,12 @@ class Pool:
         return None
 
     def _begin(self, connection: Connection, head: bytes, request: Request) -> ConnectionReply:
+        if request.on_send is not None:
+            try:
+                request.on_send()
+            except BaseException:
+                connection.drop()
+                raise
         body = request.body
         if body is None:
             bodiless = request.method == "HEAD"

@@ -48,6 +48,8 @@ class ScriptedUpstream:
 
     async def send(self, request: Request) -> ScriptedReply:
         """See `wire.Upstream`."""
+        if request.on_send is not None:
+            request.on_send()
         body = request.body
         if body is not None and not isinstance(body, bytes):
             body = await _gathered(body)

@@ -5,7 +5,7 @@ Whatever offers `send` can stand for a provider: the network pool (`pool.py`), t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +21,8 @@ class Request:
 
     `headers` are those that differ from call to call; the provider's own (host, key, content coding) are added by
     whoever sends. `length` is the length in bytes of an iterated body where it is known; `None` sends it chunked.
+    `on_send` is called before the first byte goes out, once a connection is there; what it raises keeps the request
+    from being sent. `retries` counts how often it was sent again because a reused connection had died.
     """
 
     method: str
@@ -29,6 +31,8 @@ class Request:
     headers: Headers = field(default_factory=list)
     timeouts: Timeouts = field(default_factory=Timeouts)
     length: int | None = None
+    on_send: Callable[[], None] | None = None
+    retries: int = 0
 
 
 class Reply(Protocol):

@@ -225,3 +225,118 @@ def test_an_error_within_a_stream_is_a_failure(error: Any, message: str | None) 
 def test_an_error_is_told_from_other_json(body: bytes, is_one: bool) -> None:
     assert openai.is_error(body) is is_one
     assert openai.is_error(openai.error_body("m", "t", None, "c"))
+
+
+# --- what it cost
+
+
+def unary(body: bytes) -> UsageReport | None:
+    decoder = openai.UnaryDecoder()
+    decoder.feed(body)
+    return next((event for event in decoder.close() if isinstance(event, UsageReport)), None)
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"),
+    [
+        (b'data: {"usage":{"a":1}}\n\n', b'data: {"usage":{"a":1,"cost_usd":"0.5"}}\n\n'),
+        (
+            b'event: image.completed\nid: 7\n: note\ndata: {"usage":{}}\n\n',
+            b'event: image.completed\nid: 7\n: note\ndata: {"usage":{"cost_usd":"0.5"}}\n\n',
+        ),
+        (
+            b'data: {"usage":\r\ndata: {}}\r\nretry: 9\r\n\r\n',
+            b'retry: 9\ndata: {"usage":{"cost_usd":"0.5"}}\n\n',
+        ),
+        (b'data: {"usage":{"cost_usd":7}}\n\n', b'data: {"usage":{"cost_usd":"0.5"}}\n\n'),
+    ],
+)
+def test_the_cost_goes_into_the_usage_and_the_rest_of_the_event_stays(event: bytes, shown: bytes) -> None:
+    assert openai.add_cost(event, "0.5") == shown
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"",
+        b": comment\n\n",
+        b"data: [DONE]\n\n",
+        b'data: {"usage":null}\n\n',
+        b'data: {"choices":[]}\n\n',
+        b"data: [1]\n\n",
+        b'data: {"usage":{"x":NaN}}\n\n',
+        b'data: {"usage":{},"deep":' + b"[" * 500 + b"]" * 500 + b"}\n\n",
+        b'{"usage":{}}',
+    ],
+    ids=["nothing", "comment", "end", "null", "no usage", "array", "NaN", "deep", "not an event"],
+)
+def test_what_has_no_usage_or_cannot_be_written_again_stays_as_it_is(event: bytes) -> None:
+    assert openai.add_cost(event, "0.5") == event
+
+
+@pytest.mark.parametrize("count", [1_000_000_001, 2**63, 2**64, 10**30])
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens", "input_tokens", "total_tokens"])
+def test_a_count_that_no_call_can_reach_is_none(name: str, count: int) -> None:
+    usage = b'"usage":{"prompt_tokens":1,"%b":%d}' % (name.encode(), count)
+    assert unary(b'{"choices":[{"message":{"content":"x"}}],%b}' % usage) is None
+    events = decode(chunk(choices=[choice({"content": "x"}, "stop")]) + b"data: {%b}\n\n" % usage)
+    assert not any(isinstance(event, UsageReport) for event in events)
+
+
+def test_so_is_a_part_that_no_call_can_reach() -> None:
+    assert unary(b'{"usage":{"prompt_tokens":1,"prompt_tokens_details":{"cached_tokens":10000000000}}}') is None
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [
+        (b'{"usage":{"type":"duration","seconds":6}}', 6),
+        (b'{"usage":{"type":"duration","seconds":6.01}}', 7),
+        (b'{"duration":8.47}', 9),
+        (b'{"duration":8.47,"usage":{"seconds":9}}', 9),
+        (b'{"duration":8.47,"segments":[{"avg_logprob":NaN}]}', 9),
+        (b'{"duration":0.001}', 1),
+        (b'{"duration":"8.47"}', 0),
+        (b'{"duration":-1}', 0),
+        (b'{"duration":1e300}', 0),
+        (b'{"duration":NaN}', 0),
+        (b'{"duration":Infinity}', 0),
+        (b'{"duration":true}', 0),
+        (b'{"duration":null}', 0),
+        (b'{"usage":{"seconds":"x"},"duration":3}', 3),
+    ],
+)
+def test_audio_is_counted_in_seconds_begun(body: bytes, seconds: int) -> None:
+    report = unary(body)
+    assert (report.seconds if report is not None else 0) == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "tier"),
+    [
+        (b'{"usage":{"prompt_tokens":1},"service_tier":"flex"}', "flex"),
+        (b'{"usage":{"prompt_tokens":1},"service_tier":null}', ""),
+        (b'{"usage":{"prompt_tokens":1},"service_tier":7}', ""),
+        (b'{"usage":{"prompt_tokens":1},"x":NaN,"service_tier":"flex"}', "flex"),
+        (b'{"usage":{"prompt_tokens":1}}', ""),
+    ],
+)
+def test_the_tier_of_service_is_the_one_that_the_reply_names(body: bytes, tier: str) -> None:
+    report = unary(body)
+    assert report is not None and report.tier == tier
+
+
+def test_in_a_stream_the_tier_may_stand_in_any_chunk_before_the_usage() -> None:
+    events = decode(
+        chunk(choices=[choice({"content": "x"}, "stop")], service_tier="priority")
+        + chunk(choices=[], usage={"prompt_tokens": 1})
+    )
+    assert [event.tier for event in events if isinstance(event, UsageReport)] == ["priority"]
+
+
+def test_usage_in_every_chunk_is_told_each_time_and_the_last_one_counts() -> None:
+    events = decode(
+        chunk(choices=[choice({"content": "x"})], usage={"prompt_tokens": 5, "completion_tokens": 1})
+        + chunk(choices=[choice({"content": "y"}, "stop")], usage={"prompt_tokens": 5, "completion_tokens": 2})
+    )
+    assert [event.usage for event in events if isinstance(event, UsageReport)] == [Usage(5, 1), Usage(5, 2)]

@@ -25,12 +25,33 @@ async def test_everything_that_was_recorded_is_read_again(ledger: Ledger, reader
     ticket = ledger.reserve(reservation())
     await ticket
     ticket.sent(NOON + 7)
-    assert ticket.settle(settlement())
+    end = settlement(latency_us=settlement().ended_at - (NOON + 7))
+    assert ticket.settle(end)
     await ledger.close()
     (found,) = reader.request("req_1")
     assert found.reservation == reservation()
-    assert found.settlement == settlement()
+    assert found.settlement == end
     assert (found.state, found.sent_at) == ("settled", NOON + 7)
+
+
+async def test_a_sending_has_a_row_of_its_own_only_where_its_end_does_not_come_with_it(
+    ledger: Ledger, reader: Reader, path: Path
+) -> None:
+    quick, slow, refused = (ledger.reserve(reservation(f"req_{name}")) for name in ("quick", "slow", "refused"))
+    for ticket in (quick, slow, refused):
+        await ticket
+    slow.sent(NOON + 1)
+    while ledger.state().queued:
+        await asyncio.sleep(0.01)
+    quick.sent(NOON + 2)
+    refused.sent(NOON + 3)
+    for ticket, state in ((quick, "settled"), (slow, "settled"), (refused, "void")):
+        ticket.settle(settlement(state=state))
+    await ledger.close()
+    with closing(sqlite3.connect(path)) as connection:
+        rows = {found for (found,) in connection.execute("SELECT attempt_id FROM sendings")}
+    assert rows == {slow.id, refused.id}  # what was sent and cost nothing has to be seen to have been sent
+    assert all(reader.request(f"req_{name}")[0].sent_at for name in ("quick", "slow", "refused"))
 
 
 @pytest.mark.parametrize("state", ["settled", "estimated", "void", "unknown"])

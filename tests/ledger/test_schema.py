@@ -77,7 +77,7 @@ async def test_history_is_neither_changed_nor_deleted_by_anybody(ledger: Ledger,
     ticket = ledger.reserve(reservation())
     await ticket
     ticket.sent(micros())
-    ticket.settle(settlement())
+    ticket.settle(settlement(state="void"))
     await ledger.close()
     with closing(sqlite3.connect(path)) as connection:
         with pytest.raises(sqlite3.IntegrityError, match="never changed"):

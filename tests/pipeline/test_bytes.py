@@ -183,7 +183,7 @@ async def test_trace_context_goes_on_under_a_span_of_its_own(world: World) -> No
 async def test_nothing_of_the_client_but_its_trace_reaches_the_provider(world: World) -> None:
     spy = world.spy()
     await world.chat(headers=[("x-api-key", world.key), ("cookie", "a=b"), ("x-forwarded-for", "1.2.3.4")])
-    assert {name for name, _ in spy.last.headers} == {b"content-type", b"traceparent"}
+    assert {name for name, _ in spy.last.headers} == {b"content-type", b"traceparent", b"x-client-request-id"}
 
 
 async def test_of_a_provider_s_headers_only_a_few_reach_the_client(world: World) -> None:

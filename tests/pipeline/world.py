@@ -12,7 +12,8 @@ import orjson
 
 from gateway.app import DataPort
 from gateway.config.loader import Loader
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
+from gateway.model.record import Attempt
 from gateway.runtime import Process, Runtime
 from gateway.store.spec import KeySpec
 from gateway.telemetry.sink import Sink
@@ -77,11 +78,15 @@ class Canned:
     active: int = 0
 
     async def send(self, request: Request) -> Reply:
+        first = self.steps[0]
+        is_sent = not (isinstance(first, UpstreamError) and not first.sent and self.status == 0)
+        if is_sent and request.on_send is not None:
+            request.on_send()
         if request.body is not None and not isinstance(request.body, bytes):
             request.body = b"".join([piece async for piece in request.body])
         self.requests.append(request)
-        if isinstance(self.steps[0], GatewayError) and self.status == 0:
-            raise self.steps[0]
+        if isinstance(first, GatewayError) and self.status == 0:
+            raise first
         return CannedReply(self)
 
     async def aclose(self) -> None:
@@ -202,9 +207,13 @@ class Answer:
 
 
 class World:
-    """A gateway and a key for it. `folder` is where its files go."""
+    """A gateway and a key for it. `folder` is where its files go; `prices` is the text of its prices.yaml."""
 
-    def __init__(self, folder: Path, config: str = CONFIG, script: str = SCRIPT) -> None:
+    def __init__(self, folder: Path, config: str = CONFIG, script: str = SCRIPT, prices: str = "") -> None:
+        if prices:
+            self.prices = folder / "prices.yaml"
+            self.prices.write_text(prices)
+            config += f"prices: {{path: {self.prices}}}\n"
         (folder / "gateway.yaml").write_text(config)
         for name in ("p", "q"):
             (folder / f"{name}.yaml").write_text(script)
@@ -299,6 +308,28 @@ class World:
         assert len(self.log.lines) == 1, self.log.lines
         self.check_idle()
         return self.log.lines[0]
+
+    async def attempts(self) -> list[Attempt]:
+        """All of the ledger, the first first, when nothing waits to be written; nothing may have been left open."""
+        await self.settle_down()
+        assert self.runtime.ledger.state().in_flight == 0
+        found = list(reversed(self.runtime.reader.list(limit=1000).attempts))
+        assert all(attempt.settlement is not None for attempt in found), found
+        audit = self.runtime.reader.verify()
+        assert not audit.faults, audit
+        return found
+
+    async def settle_down(self) -> None:
+        """Wait until the ledger has written what it knows."""
+        for _ in range(500):
+            if not self.runtime.ledger.state().queued:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("the ledger does not get done")
+
+    def held(self) -> int:
+        """What calls hold in all budgets together, in the units of each."""
+        return sum(lease.held for lease in self.runtime.limits._leases)
 
     def check_idle(self) -> None:
         """Nothing is at work, nothing leaked."""

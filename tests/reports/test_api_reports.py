@@ -119,6 +119,13 @@ def test_what_is_asked_wrong_is_said(admin: TestClient, address: str, status: in
     assert (reply.status_code, reply.json()["error"]["param"]) == (status, param)
 
 
+def test_a_report_is_repriced_at_the_table_in_force(admin: TestClient) -> None:
+    found = admin.get("/admin/v1/reports/spend?from=2026-11&to=2026-11&by=model&reprice=2026-12-01").json()
+    (mini,) = [row for row in found["rows"] if row["model"] == "gpt-5-mini"]
+    assert 0.19 < float(mini["difference_usd"]) / float(mini["cost_usd"]) < 0.21
+    assert admin.get("/admin/v1/reports/spend?reprice=soon").status_code == 400
+
+
 def test_the_focus_export_is_streamed_as_csv(admin: TestClient) -> None:
     reply = admin.get("/admin/v1/reports/focus?from=2026-11&to=2026-11&grain=day")
     rows = list(csv.DictReader(io.StringIO(reply.text)))

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from gateway import cli_reports
 from gateway.errors import ConfigError, Fault
+from gateway.pricing.table import PriceTable
 from gateway.reports.listing import reports
 from tests.reports.entries import TODAY, prices
 
@@ -39,6 +40,23 @@ def test_the_documented_words_work(generated: Path) -> None:
     assert list(rows[0])[:6] == by.split(",")
 
 
+def test_repriced_are_the_prices_of_today_or_of_the_day_that_is_named(generated: Path) -> None:
+    for words, day in ((("--reprice",), "2026-11-23"), (("--reprice-at", "2026-12-01"), "2026-12-01")):
+        found = json.loads(run(generated, "spend", "--by", "model", "--format", "json", *words).stdout)
+        assert [column["title"] for column in found["columns"][-3:-2]] == [f"At prices of {day}"]
+        assert (found["totals"]["unpriced_then"] > 0) == (day == "2026-12-01")
+
+
+def test_prices_are_asked_for_only_where_a_report_reprices(generated: Path) -> None:
+    def none(config: Path | None) -> PriceTable:
+        raise ConfigError([Fault("prices.yaml", 7, "unknown key")])
+
+    app = cli_reports.build(lambda config: generated, none, lambda: TODAY * 86400.0)
+    assert CliRunner().invoke(app, ["spend"]).exit_code == 0
+    found = CliRunner().invoke(app, ["spend", "--reprice"])
+    assert found.exit_code == 1 and "prices.yaml:7: unknown key" in found.stderr
+
+
 def test_without_dates_it_is_this_month_until_today(generated: Path) -> None:
     found = json.loads(run(generated, "spend", "--format", "json").stdout)
     assert (found["from"], found["to"]) == ("2026-11-01", "2026-11-23")
@@ -51,6 +69,10 @@ def test_without_dates_it_is_this_month_until_today(generated: Path) -> None:
         (("spend", "--from", "yesterday"), "is no date"),
         (("spend", "--from", "2026-12", "--to", "2026-11"), "is after"),
         (("spend", "--limit", "0"), "whole number"),
+        (("spend", "--from", "1969-12-31"), "is not between 1970-01-01 and 2199-12-31"),
+        (("movers", "--from", "2026-01", "--to", "2200-01"), "is not between 1970-01-01 and 2199-12-31"),
+        (("spend", "--reprice-at", "yesterday"), "is no date"),
+        (("movers", "--reprice"), "No such option"),
         (("requests", "--state", "done"), "it is one of"),
         (("requests", "--cursor", "x"), "not one that a former page gave"),
         (("spent",), "No such command"),

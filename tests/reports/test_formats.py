@@ -12,9 +12,10 @@ from decimal import Decimal
 from html.parser import HTMLParser
 
 import pytest
+from rich.console import Console
 
 from gateway.reports.base import Chart, Column, Table, money
-from gateway.reports.formats import FORMATS
+from gateway.reports.formats import FORMATS, terminal
 from gateway.reports.formats.points import points
 from gateway.reports.formats.words import exact, plain, readable
 from gateway.reports.period import Period
@@ -88,6 +89,14 @@ def test_the_terminal_gets_no_control_characters_and_a_dash_for_what_is_absent()
     assert "\x1b" not in text and "1,234,567.000000001" in text and "33.3 %" in text
     assert text.splitlines()[0] == "Spend by <team>, 2026-11-01 to 2026-11-30 (UTC, both days included)"
     assert text.splitlines()[-1] == "All & everything."
+
+
+def test_a_narrow_terminal_folds_names_and_never_figures() -> None:
+    console = Console(file=io.StringIO(), width=40, color_system=None)
+    terminal.show(TABLE, console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "1,234,567.000000001" in text and "1,234,566.999999996" in text and "-0.000000005" in text
 
 
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"

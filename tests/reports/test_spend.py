@@ -39,6 +39,15 @@ def test_the_rows_and_the_total_are_the_sum_of_the_ledger(generated: Path, books
         assert (cost, attempts) == (table.totals[-4], table.totals[-7])
 
 
+@pytest.mark.parametrize("by", [*DIMENSIONS, "user,model"])
+def test_every_figure_of_the_rows_adds_up_to_the_total_and_to_the_other_source(books: Books, by: str) -> None:
+    table = ask(books, by=by)
+    width = len(by.split(","))
+    assert table.totals is not None and table.totals[width:] == ask(books, by="").rows[0]
+    for at, figure in enumerate(table.totals[width:], width):
+        assert sum(int(row[at] or 0) for row in table.rows) == figure  # the generated calls have one tag at most
+
+
 @pytest.mark.parametrize("by", ["team", "user"])
 def test_filters_keep_what_they_name_in_sums_and_in_rows(generated: Path, books: Books, by: str) -> None:
     table = ask(books, by=by, provider="openai", model="gpt-5", team="team-03")

@@ -189,10 +189,36 @@ def test_thirteen_days_are_too_few_for_a_forecast_and_the_report_says_so(path: P
     assert table.notes[0] == "13 whole days of history are too few for a forecast; it takes 14."
 
 
-def test_a_certainty_that_is_none_is_refused(path: Path) -> None:
+@pytest.mark.parametrize("level", ["90", "0", "1", "0.99999999999999999999"])
+def test_a_certainty_that_is_none_is_refused(path: Path, level: str) -> None:
     book(path, [call(NOV_1, 1)])
-    with pytest.raises(InvalidRequest, match="between 0 and 1"):
-        ask(path, "budget-burn", level="90")
+    with pytest.raises(InvalidRequest, match=r"write 0\.9"):
+        ask(path, "budget-burn", level=level)
+
+
+def test_a_period_that_is_to_come_begins_with_nothing_spent(path: Path) -> None:
+    book(path, [call(day, 2 * USD) for day in range(TODAY - 28, TODAY + 1)])
+    table = ask(path, "budget-burn", Period(NOV_1 + 30, NOV_1 + 60), budget="50")
+    assert [row[3] for row in table.rows] == [2 * USD * day for day in range(1, 32)]
+    assert "used up on 2026-12-26" in table.notes[1]
+
+
+def test_of_a_period_that_is_over_it_is_said_whether_the_budget_lasted(path: Path) -> None:
+    book(path, [call(day, 2 * USD) for day in range(NOV_1, NOV_1 + 10)])
+    over = Period(NOV_1, NOV_1 + 9)
+    assert ask(path, "budget-burn", over, budget="11").notes[0] == "The budget was used up on 2026-11-06."
+    assert ask(path, "budget-burn", over, budget="20").notes[0] == "The budget was not used up by 2026-11-10."
+
+
+def test_an_unpriced_answer_makes_nothing_look_cheap(path: Path) -> None:
+    priced, unpriced = (call(NOV_1, nano, at, prompt_id="a") for at, nano in enumerate((100, None)))
+    book(path, [priced, unpriced, call(NOV_1, None, 3, prompt_id="b")])
+    (first, second) = ask(path, "prompt-versions").rows
+    assert (first[5], first[6], first[8]) == (100, 100_000, 1)
+    assert (second[5], second[6], second[8]) == (0, None, 1)
+    units = ask(path, "unit-economics", by="prompt")
+    assert [(row[-3], row[-1]) for row in units.rows] == [(100_000, 1), (None, 1)]
+    assert any("at least that" in note for note in units.notes)
 
 
 def test_an_odd_day_is_found_and_a_usual_weekend_is_not(path: Path) -> None:

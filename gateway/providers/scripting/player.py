@@ -120,7 +120,7 @@ class Player:
             answer.model,
             answer.usage,
             streamed=answer.is_stream,
-            client_request_id=ask.headers.get("x-request-id"),
+            client_request_id=ask.headers.get("x-client-request-id", ask.headers.get("x-request-id")),
         )
         return stage(answer, reply, account, self._random)
 

@@ -29,8 +29,8 @@ class Export:
 
     `attempts` counts what was read (calls that cost nothing, never having reached a provider, are not), `rows` what was
     written; `nano` is what the attempts cost in nano-dollars; `unpriced` and `unknown` count attempts, `late` those
-    that came into a month after that was closed. `corrections` counts what was booked to closed months, `corrected_nano` is
-    its amount; `nano` and `corrected_nano` together are the sum of `BilledCost`.
+    that came into a month after that was closed. `corrections` counts what was booked to closed months,
+    `corrected_nano` is its amount; `nano` and `corrected_nano` together are the sum of `BilledCost`.
     """
 
     def __init__(self, books: Books, period: Period, grain: Grain = "call", account: str | None = None) -> None:

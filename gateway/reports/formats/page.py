@@ -10,6 +10,9 @@ from gateway.reports.formats.plot import draw
 from gateway.reports.formats.points import points
 from gateway.reports.formats.words import decimals, heading, printable, readable
 
+LONG: Final = 32
+"""Characters above which a name is broken into lines."""
+
 _STYLE: Final = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 2rem auto; padding: 0 1rem; max-width: 76rem; color: #222; }
 h1 { font-size: 1.4rem; margin-bottom: 0; }
@@ -17,15 +20,15 @@ p.period { margin-top: .2rem; color: #555; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem .2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; }
 th.n, td.n { text-align: right; }
-td.n { white-space: nowrap; }
-td:not(.n) { max-width: 24rem; overflow-wrap: anywhere; }
+td { white-space: nowrap; }
+td.w { white-space: normal; max-width: 24rem; overflow-wrap: anywhere; }
 tr.s td { font-weight: bold; }
 tr.t td { font-weight: bold; border-top: 2px solid #222; }
 thead { display: table-header-group; }
 tr { break-inside: avoid; }
 svg { max-width: 100%; height: auto; font-size: 12px; break-inside: avoid; }
 svg { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-@page { size: landscape; margin: 12mm; }
+@page { size: A4 landscape; margin: 12mm; }
 @media print { body { margin: 0; padding: 0; max-width: none; font-size: 9px; } h1 { font-size: 14px; } }
 """
 
@@ -58,10 +61,12 @@ def _table(table: Table) -> str:
 
 
 def _cells(row: tuple[Value, ...], columns: tuple[Column, ...], places: list[int], absent: str = "-") -> str:
-    return "".join(
-        f"<td{_side(column)}>{escape(absent if value is None else readable(value, column, digits))}</td>"
-        for value, column, digits in zip(row, columns, places, strict=True)
-    )
+    found = []
+    for value, column, digits in zip(row, columns, places, strict=True):
+        text = absent if value is None else readable(value, column, digits)
+        side = ' class="w"' if column.kind == "text" and len(text) > LONG else _side(column)
+        found.append(f"<td{side}>{escape(text)}</td>")
+    return "".join(found)
 
 
 def _weight(table: Table, at: int) -> str:

@@ -6,6 +6,7 @@ A table that is wider than the terminal even so is left to the terminal to break
 from __future__ import annotations
 
 from io import StringIO
+from textwrap import wrap
 
 from rich.console import Console
 from rich.table import Table as Grid
@@ -17,6 +18,8 @@ from gateway.reports.formats.words import decimals, heading, readable
 WIDE = 400
 NARROW = 12
 """Characters that a column of names is not folded below."""
+GAP = 2
+"""Characters between columns: rich pads either side by one."""
 
 
 def write(table: Table) -> bytes:
@@ -32,24 +35,32 @@ def show(table: Table, console: Console) -> None:
     if not table.rows:
         console.print("Nothing was booked in this time.")
     else:
+        width = console.width
         grid = _grid(table)
-        console.print(grid, width=max(console.width, _least(grid)), crop=False, no_wrap=True, overflow="ignore")
+        if _least(grid) > width:
+            grid = _grid(table, breaks_headings=True)
+        console.width = max(width, _least(grid))
+        console.print(grid)
+        console.width = width
     for note in table.notes:
         console.print(Text(note))
 
 
-def _grid(table: Table) -> Grid:
+def _grid(table: Table, *, breaks_headings: bool = False) -> Grid:
     grid = Grid(
         box=None, pad_edge=False, header_style="bold", show_footer=table.totals is not None, footer_style="bold"
     )
     totals = table.totals or [None] * len(table.columns)
     places = decimals(table)
-    for column, total, digits in zip(table.columns, totals, places, strict=True):
-        footer = "" if total is None else readable(total, column, digits)
+    for at, (column, total, digits) in enumerate(zip(table.columns, totals, places, strict=True)):
+        head, footer = heading(column), "" if total is None else readable(total, column, digits)
         if column.kind == "text":
-            grid.add_column(Text(heading(column)), Text(footer), overflow="fold")
-        else:
-            grid.add_column(Text(heading(column)), Text(footer), justify="right", no_wrap=True)
+            grid.add_column(Text(head), Text(footer), overflow="fold")
+            continue
+        if breaks_headings:
+            widest = max([len(footer), *(len(readable(row[at], column, digits)) for row in table.rows)])
+            head = "\n".join(wrap(head, widest, break_long_words=False))
+        grid.add_column(Text(head), Text(footer), justify="right", no_wrap=True)
     for at, row in enumerate(table.rows):
         # Names are text, not rich's markup.
         cells = zip(row, table.columns, places, strict=True)
@@ -60,9 +71,12 @@ def _grid(table: Table) -> Grid:
 
 def _least(grid: Grid) -> int:
     """Characters that the figures take, with the least for names."""
-    widths = [
-        max(cell.cell_len if isinstance(cell, Text) else 0 for cell in (column.header, column.footer, *column.cells))
-        for column in grid.columns
-    ]
-    kept = [width if column.no_wrap else min(width, NARROW) for column, width in zip(grid.columns, widths, strict=True)]
-    return sum(kept) + len(kept) - 1
+    least = 0
+    for column in grid.columns:
+        width = max(_width(cell) for cell in (column.header, column.footer, *column.cells))
+        least += width if column.no_wrap else min(width, NARROW)
+    return least + GAP * (len(grid.columns) - 1)
+
+
+def _width(cell: object) -> int:
+    return max((line.cell_len for line in cell.split()), default=0) if isinstance(cell, Text) else 0
