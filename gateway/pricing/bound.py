@@ -36,6 +36,8 @@ _MEDIA_MARKS: Final = (
     b'"modalities"',
     b"base64",
 )
+PROMPT_TOKENS: Final = 300
+"""Tokens of the words that may go with a recording, and of an answer to silence."""
 LONGEST_UPLOAD: Final = 25 * 1024 * 1024
 """Bytes of a recording at most (https://platform.openai.com/docs/guides/speech-to-text)."""
 
@@ -100,7 +102,9 @@ def upload_bound(path: str, length: int | None) -> Bound:
     if path.startswith("/v1/images/"):
         return Bound(16 * IMAGE_TOKENS, 10 * IMAGE_TOKENS, _WITH_MEDIA, {"images": 10})
     seconds = max(1, (LONGEST_UPLOAD if length is None else length) // 1_000)
-    return Bound(10 * seconds, 10 * seconds, _WITH_MEDIA, {"input_audio_seconds": seconds})
+    return Bound(
+        10 * seconds + PROMPT_TOKENS, 10 * seconds + PROMPT_TOKENS, _WITH_MEDIA, {"input_audio_seconds": seconds}
+    )
 
 
 def _is_text(parsed: Mapping[str, Any]) -> bool:

@@ -99,6 +99,15 @@ class Left:
     bill: dict[str, Line]
     gateway: Gateway
 
+    def was_never_sent(self, user: str) -> bool:
+        """Whether the client was gone before a connection to the provider stood: void, and in nobody's bill."""
+        (row,) = self.rows[user]
+        if row.state != "void":
+            return False
+        assert row.sent_at is None and row.settlement is not None and row.settlement.cost_nano == 0
+        assert f"{row.reservation.request_id}-{row.reservation.attempt}" not in self.bill
+        return True
+
     def booked(self, user: str) -> tuple[Attempt, Line]:
         """The one attempt of a client, and the one line it is billed with."""
         (attempt,) = self.rows[user]
@@ -161,6 +170,9 @@ def test_a_stream_that_is_left_after_any_chunk_is_booked_once_and_as_billed(
 ) -> None:
     for chunks in places(KINDS[kind]):
         user = called(kind, chunks, manner)
+        if left.was_never_sent(user):
+            assert chunks == 0
+            continue
         attempt, line = left.booked(user)
         assert left.answers[user].data.count(b"data: ") == chunks, user
         assert (user, attempt.state) == (user, "settled" if chunks >= KINDS[kind].tells_at else "estimated")
@@ -184,6 +196,8 @@ def test_a_stream_that_is_left_as_it_goes_is_booked_with_no_less_than_was_delive
     short = 0
     for chunks in places(KINDS[kind]):
         user = called(kind, chunks, manner, moving=True)
+        if left.was_never_sent(user):
+            continue
         attempt, line = left.booked(user)
         ended = attempt.settlement
         assert ended is not None
@@ -237,4 +251,6 @@ def test_who_leaves_leaves_a_row_and_nothing_in_flight(left: Left) -> None:
     assert {user: len(rows) for user, rows in left.rows.items()} == dict.fromkeys(left.answers, 1)
     assert left.gateway.metric("gateway_in_flight_requests") == 0
     assert left.gateway.metric("gateway_streams") == 0
-    assert len(left.bill) == len(left.answers)
+    unsent = sum(map(left.was_never_sent, left.answers))
+    assert len(left.bill) == len(left.answers) - unsent
+    assert unsent <= 12, "the machine was too slow to show much"
