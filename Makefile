@@ -22,7 +22,7 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 TORCH = 2.13.0
 
 .DEFAULT_GOAL = help
-.PHONY: help run install test test-slow test-clients semantic lint format bench lock clean
+.PHONY: help run install test test-slow test-clients semantic lint format bench crash lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -52,6 +52,9 @@ lint: $(VENV)/.dev  ## linter, formatter, types, import layers
 format: $(VENV)/.dev  ## mend what the linter and the formatter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+crash: $(VENV)/.dev  ## kill gateways a thousand times, and hold the ledger against the provider's bill [ARGS=]
+	@$(BIN)/python -m loadtest.kill_gateway $(ARGS)
 
 bench: $(VENV)/.dev  ## measure against nginx and a plain Python proxy; PEERS=litellm adds LiteLLM [ARGS=]
 	@$(BIN)/python -m loadtest.bench $(if $(PEERS),--peers $(PEERS)) $(ARGS)

@@ -334,7 +334,7 @@ class _Attempts:
             return
         if isinstance(error, int):
             booking.void(status=error, code="provider_error")
-        elif error.sent:
+        elif booking.is_sent:
             await _lose(self._trip, error.code)
         else:
             booking.void(code=error.code)

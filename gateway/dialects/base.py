@@ -86,6 +86,10 @@ class Translator(Protocol):
         """An error in the shape that this dialect's clients raise."""
 
 
+WORDS: dict[Dialect, Mapping[str, str]] = {}
+"""Every dialect's `fields`, entered as its module loads: a target names what it cannot say in the source's words."""
+
+
 class Unsupported(InvalidRequest):
     """The provider's API has no word for something in the request. `member` is its name in the model."""
 

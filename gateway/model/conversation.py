@@ -182,14 +182,14 @@ class Thinking(msgspec.Struct, frozen=True):
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """A request. `source` is the dialect that it came in; `rest` are members of that dialect which nothing here says.
 
-    `parallel_tools` allows several calls in one answer. `logprobs` counts the alternatives wanted for each token; 0
-    wants the chosen ones only.
+    Among `tools`, `Opaque` are those that only one dialect has. `parallel_tools` allows several calls in one answer.
+    `logprobs` counts the alternatives wanted for each token; 0 wants the chosen ones only.
     """
 
     source: Dialect
     model: str
     messages: tuple[Message, ...]
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[Tool | Opaque, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tools: bool | None = None
     max_output: int | None = None

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.model.conversation import Citation
+from gateway.model.conversation import Citation, Part
 from gateway.model.usage import Usage
 
 StopReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "other"]
@@ -22,12 +22,17 @@ StopReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal"
 
 class Start(msgspec.Struct, frozen=True):
     """The answer begins; `model` is the one that the provider says is answering, `id` and `created` (Unix time) are its
-    own for the answer, where it says them."""
+    own for the answer, where it says them.
+
+    `usage` is what it has counted so far, where it says that at the start (Anthropic): of the input all kinds, of the
+    output nothing that lasts. It helps an estimate of an answer that is cut short and is no `UsageReport`.
+    """
 
     model: str
     raw: bytes = b""
     id: str = ""
     created: int = 0
+    usage: Usage | None = None
 
 
 class TextDelta(msgspec.Struct, frozen=True):
@@ -95,11 +100,20 @@ class ToolDelta(msgspec.Struct, frozen=True):
     signature: str = ""
 
 
+class PartDelta(msgspec.Struct, frozen=True):
+    """A part that comes in one piece: an image, a tool that the provider ran (`Opaque`); of sound, the next stretch."""
+
+    part: Part
+    index: int = 0
+    raw: bytes = b""
+
+
 class UsageReport(msgspec.Struct, frozen=True):
     """The provider's own count. `extra` marks the chunk that exists only because we asked for usage.
 
     `tier` is the tier of service that the provider says it served, in its own word; empty if it does not say.
-    `seconds` is the length of audio that it read, where that is what it charges by.
+    `seconds` is the length of audio that it read, where that is what it charges by; `searches` are the web searches
+    that it ran itself, which it charges beside the tokens.
     """
 
     usage: Usage
@@ -107,6 +121,7 @@ class UsageReport(msgspec.Struct, frozen=True):
     raw: bytes = b""
     tier: str = ""
     seconds: int = 0
+    searches: int = 0
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -131,5 +146,5 @@ class Failed(msgspec.Struct, frozen=True):
     raw: bytes = b""
 
 
-Delta = TextDelta | ReasoningDelta | RefusalDelta | CitationDelta | LogprobsDelta | ToolDelta
+Delta = TextDelta | ReasoningDelta | RefusalDelta | CitationDelta | LogprobsDelta | ToolDelta | PartDelta
 Event = Start | Delta | Break | UsageReport | Stop | Passed | Failed
