@@ -32,7 +32,12 @@ def read_prices(settings: Settings, *, is_builtin: bool) -> PriceTable:
         name: known.provider_id(provider.base_url) if isinstance(provider, OpenAIProvider) else None
         for name, provider in settings.providers.items()
     }
-    return PriceTable(_contracts(settings, is_builtin=is_builtin), corrections(), known, providers)
+    regions = {
+        name: provider.region
+        for name, provider in settings.providers.items()
+        if isinstance(provider, OpenAIProvider) and provider.region is not None
+    }
+    return PriceTable(_contracts(settings, is_builtin=is_builtin), corrections(), known, providers, regions)
 
 
 def _contracts(settings: Settings, *, is_builtin: bool) -> contracts.Book:

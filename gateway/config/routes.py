@@ -123,6 +123,8 @@ class OpenAIProvider(Section):
     """Whether its name may lead to this machine or a private network."""
     ask_stream_usage: bool = True
     """Whether to ask for usage in streams whose client did not, and to take the extra chunk out again."""
+    region: Label | None = None
+    """Where it serves, for prices that differ by region."""
     max_connections: Annotated[Whole, Field(ge=1, le=65_535)] = 1_000
     """Connections of one worker at most; a call beyond them counts as unreachable and goes elsewhere."""
     tls: UpstreamTls = subsection()

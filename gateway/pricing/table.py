@@ -24,7 +24,7 @@ class PriceTable:
     """What every deployment costs at any time.
 
     `providers` maps the configuration's names to the catalogue's ids (`Catalogue.provider_id`); one that is missing or
-    `None` is priced by contracts alone. `catalogue` `None` does without.
+    `None` is priced by contracts alone. `catalogue` `None` does without. `regions` says where providers serve.
     """
 
     def __init__(
@@ -33,11 +33,13 @@ class PriceTable:
         corrections: Book,
         catalogue: Catalogue | None,
         providers: Mapping[str, str | None],
+        regions: Mapping[str, str] | None = None,
     ) -> None:
         self.contracts = contracts
         self.corrections = corrections
         self.catalogue = catalogue
         self.providers = dict(providers)
+        self.regions = dict(regions or {})
         self.digest = _digest(self)
         self._known: dict[_Key, Rates | Unpriced] = {}
 
@@ -69,7 +71,9 @@ class PriceTable:
         """What `model` of `provider`, by the configuration's name, costs at an aware time.
 
         `tier` is the tier of service in the provider's word, as its reply names it; `None` is the standard one.
+        `region` is that of the provider unless it is given.
         """
+        region = region or self.regions.get(provider)
         key = (provider, model, tier, region)
         found = self._known.get(key)
         if found is not None and found.valid_from <= at < found.valid_until:
@@ -127,4 +131,6 @@ def _digest(table: PriceTable) -> str:
         terms = (row.provider, row.model, row.first, row.last, row.region, row.tier, days, levels, wrong)
         seen.update(repr(terms).encode())
     seen.update(repr(sorted(table.providers.items())).encode())
+    if table.regions:
+        seen.update(repr(sorted(table.regions.items())).encode())
     return seen.hexdigest()

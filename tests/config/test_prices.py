@@ -132,3 +132,27 @@ def test_an_old_catalogue_is_told(tmp_path: Path) -> None:
 
     limit = catalogue.MAX_AGE.total_seconds()
     assert not told(0) and not told(limit) and told(limit + 86_400)
+
+
+def test_a_price_for_a_region_is_that_of_the_providers_that_serve_there(tmp_path: Path) -> None:
+    provider = 'kind: openai, base_url: "https://llm.example/v1", api_key: k'
+    config = f"""
+providers:
+  home: {{{provider}}}
+  abroad: {{{provider}, region: eu}}
+models:
+  m: {{deployments: [{{provider: home, model: m}}, {{provider: abroad, model: m}}]}}
+"""
+    rows = [
+        f"- {{provider: {name}, model: m, from: 2026-01-01{region}, usd_per_million: {{input: {usd}, output: 1}}}}\n"
+        for name in ("home", "abroad")
+        for region, usd in (("", 1), (", region: eu", 3))
+    ]
+    prices = load(tmp_path, config, "".join(rows)).prices
+    at = datetime(2026, 11, 23, tzinfo=UTC)
+    found = {}
+    for name in ("home", "abroad"):
+        rates = prices.rates(name, "m", at)
+        assert isinstance(rates, Rates)
+        found[name] = rates.levels[-1].input
+    assert found == {"home": 1_000_000_000, "abroad": 3_000_000_000}
