@@ -190,6 +190,7 @@ class Worker:
         runtime = Runtime(self._process, self._loader, self._snapshot, self._sink, self._style)
         orders = Orders()
         self._listen_to_orders(orders, runtime)
+        serving: list[asyncio.Task[None]] = []
         try:
             # What is refused before it is a request is counted: a line for each would let anybody fill the log.
             logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
@@ -200,7 +201,7 @@ class Worker:
 
             data = listener(DataPort(runtime), server, server.tls, runtime.connections, count)
             admin = listener(AdminPort(runtime), server, server.admin_tls, runtime.connections, count)
-            serving = [
+            serving += [
                 asyncio.create_task(data.serve([data_socket])),
                 asyncio.create_task(admin.serve([admin_socket])),
             ]
@@ -214,6 +215,9 @@ class Worker:
             await asyncio.wait([stop, *serving], return_when=asyncio.FIRST_COMPLETED)
             _raise_failures(serving)
             await _Drain(runtime, orders, data, admin, serving).run(server.shutdown)
+        except BaseException:
+            await _give_up(runtime, serving)
+            raise
         finally:
             await runtime.close()
 
@@ -252,6 +256,16 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+
+
+async def _give_up(runtime: Runtime, serving: list[asyncio.Task[None]]) -> None:
+    """This worker ends by a fault. Calls may be at work: they end before what they are booked in is closed."""
+    for task in serving:
+        task.cancel()
+    runtime.cut()
+    until = time.monotonic() + CUT_S
+    while runtime.metrics.in_flight.value and time.monotonic() < until:
+        await asyncio.sleep(0.02)
 
 
 def _raise_failures(serving: list[asyncio.Task[None]]) -> None:
