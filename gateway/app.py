@@ -124,7 +124,16 @@ def _routes(edge: Edge, runtime: Runtime) -> list[Route]:
         (BATCH, "POST", True, "/cancel"),
     ):
         path = f"/v1/{'files' if kind == FILE else 'batches'}{'/{id}' if on_id else ''}{suffix}"
-        calls = ObjectCalls(kind, method, edge, runtime.objects, runtime.batches, on_id=on_id, suffix=suffix)
+        calls = ObjectCalls(
+            kind,
+            method,
+            edge,
+            runtime.objects,
+            runtime.batches,
+            runtime.limits.dollars_of,
+            on_id=on_id,
+            suffix=suffix,
+        )
         table.setdefault(path, {})[method] = calls
     return [Route(path, ByMethod(apps, edge)) for path, apps in table.items()]
 

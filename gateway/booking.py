@@ -21,7 +21,7 @@ from gateway.limits import Hold, Limits
 from gateway.model.caller import Caller
 from gateway.model.price import Cost, Rates, Unpriced, UsageError
 from gateway.model.record import Reservation, Settlement, Terminal
-from gateway.model.route import Candidate
+from gateway.model.route import Candidate, Timeouts
 from gateway.model.usage import Usage
 from gateway.pricing.bound import Bound
 from gateway.pricing.cost import ceiling, meter
@@ -53,8 +53,8 @@ class Booking:
         "_candidate",
         "_dialled",
         "_first",
+        "_held",
         "_hold",
-        "_is_priced",
         "_table",
         "_ticket",
         "_tier",
@@ -74,7 +74,7 @@ class Booking:
         candidate: Candidate,
         at: datetime,
         *,
-        is_priced: bool,
+        held: int | None,
     ) -> None:
         self._book = book
         self._ticket = ticket
@@ -83,7 +83,7 @@ class Booking:
         self._candidate = candidate
         self._dialled = 0
         self._first = 0
-        self._is_priced = is_priced
+        self._held = held  # nano-dollars at most; None without a price
         self.at = at
         self.is_sent = False
         self.retries = 0  # times that it was sent again on a fresh connection
@@ -106,6 +106,11 @@ class Booking:
         return found
 
     @property
+    def may_cost(self) -> bool:
+        """Whether it has a price that is not zero."""
+        return bool(self._held)
+
+    @property
     def is_ended(self) -> bool:
         """Whether it was settled."""
         return self._ticket.is_ended
@@ -121,15 +126,22 @@ class Booking:
         """The first bytes of an answer are here."""
         self._first = micros()
 
-    def price(self, usage: Usage | None, tier: str = "", units: Mapping[str, int] | None = None) -> Cost:
+    def price(
+        self,
+        usage: Usage | None,
+        tier: str = "",
+        units: Mapping[str, int] | None = None,
+        told: Mapping[str, int] | None = None,
+    ) -> Cost:
         """What it costs, as far as that is known.
 
         `units` are what was asked for that is not tokens (images, characters, seconds): they are charged where there
-        is a price for them, and the provider counted no tokens or there is none for those.
+        is a price for them, and the provider counted no tokens or there is none for those. `told` is what the provider
+        counted beside the tokens (web searches).
         """
         provider, model = self._candidate.provider, self._candidate.model
         self._tier = "" if tier in _STANDARD else tier
-        self._units = units or {}
+        self._units = {**(units or {}), **(told or {})}
         if not model:
             return _FREE  # a path that names no model: files and the like cost nothing by the call
         rates = self._table.rates(provider, model, self.at, tier or None)
@@ -140,6 +152,8 @@ class Booking:
             usage = _UNUSED if units else usage
         else:
             units = None
+        if told:
+            units = {**(units or {}), **told}
         if usage is None:
             return Cost(None, unpriced="nobody said what it used")
         try:
@@ -157,14 +171,18 @@ class Booking:
         model: str = "",
         cost: Cost | None = None,
         state: Terminal | None = None,
+        is_lost: bool = False,
     ) -> None:
-        """End it with what was used. `cost` is what `price` gave; `state` follows from who counted if not given."""
+        """End it with what was used. `cost` is what `price` gave; `state` follows from who counted if not given.
+
+        `is_lost`: nothing of an answer was seen, so budgets keep all that was held. The ledger says what is known.
+        """
         if self._ticket.is_ended:
             return
         priced = self.cost = cost if cost is not None else self.price(usage)
         if state is None:
             state = "estimated" if usage is not None and usage.source == "estimated" else "settled"
-        self._end(state, status, code, model, usage, priced)
+        self._end(state, status, code, model, usage, priced, is_lost=is_lost)
 
     def void(self, *, status: int = 0, code: str = "") -> None:
         """End it as one that costs nothing: it was not sent, or the provider refused it."""
@@ -172,7 +190,17 @@ class Booking:
             self.cost = _FREE
             self._end("void", status, code, "", None, _FREE)
 
-    def _end(self, state: Terminal, status: int, code: str, model: str, usage: Usage | None, cost: Cost) -> None:
+    def _end(
+        self,
+        state: Terminal,
+        status: int,
+        code: str,
+        model: str,
+        usage: Usage | None,
+        cost: Cost,
+        *,
+        is_lost: bool = False,
+    ) -> None:
         now = micros()
         dialled, source = self._dialled, cost.source
         used = usage or _UNUSED
@@ -192,7 +220,7 @@ class Booking:
                 more_tokens=_more(used, self._tier, self._units),
                 cost_nano=cost.nano_usd,
                 lines=_encode(cost.lines) if cost.lines else b"",
-                price_source=source.where if source is not None else (cost.unpriced or ""),
+                price_source=cost.unpriced or (source.where if source is not None else ""),
                 price_version=self._table.version if source is not None else "",
                 price_date=source.date.isoformat() if source is not None and source.date is not None else "",
                 latency_us=now - dialled if dialled else None,
@@ -200,13 +228,17 @@ class Booking:
                 retries=self.retries,
             )
         )
-        overrun = 0
         if state == "void":
             self._book.limits.release(self._hold)
         else:
-            # Where there was no price none was held but a token unit, and that is given back.
-            spent = cost.nano_usd if cost.nano_usd is not None or self._is_priced else 0
-            overrun = self._book.limits.settle(self._hold, spent, used.input_tokens + used.output_tokens)
+            # Where there is no price, no more than a unit was held, and that is given back.
+            spent = None if is_lost and self._held else cost.nano_usd
+            if spent is None and not self._held:
+                spent = 0
+            self._book.limits.settle(self._hold, spent, used.input_tokens + used.output_tokens)
+        overrun = 0
+        if cost.nano_usd is not None and self._held is not None:
+            overrun = max(0, cost.nano_usd - self._held)
         self._book.count(self._candidate, state, cost, overrun)
 
 
@@ -245,10 +277,11 @@ class Book:
             self.limits.release(hold)
             raise
         at = datetime.fromtimestamp(began, UTC)
-        return Booking(self, ticket, hold, table, candidate, at, is_priced=reservation.held_nano is not None)
+        return Booking(self, ticket, hold, table, candidate, at, held=reservation.held_nano)
 
     def charge(self, owner: Owner, model: str, cost_nano: int | None, tokens: int) -> None:
         """Let budgets know of what was booked late, as a batch is. It is owed whether they have room or not."""
+        self.count(Candidate(owner.provider, model, "", Timeouts()), "settled", Cost(cost_nano), 0)
         task = asyncio.get_running_loop().create_task(self._charge(owner, model, cost_nano, tokens))
         self._charging.add(task)
         task.add_done_callback(self._charging.discard)
@@ -329,6 +362,9 @@ def most(table: PriceTable, candidate: Candidate, bound: Bound, began_at: int, t
             return None
         if isinstance(rates, Unpriced) or tier in ("priority", "fast"):
             rates = dearer
+    if tier == "auto" and not isinstance(rates, Unpriced):  # the provider may choose to serve, and charge, priority
+        dearer = table.rates(candidate.provider, candidate.model, at, "priority")
+        rates = rates if isinstance(dearer, Unpriced) else dearer
     if isinstance(rates, Unpriced):
         return None
     units = {name: count for name, count in bound.units.items() if name in rates.levels[-1].prices}

@@ -43,6 +43,7 @@ class Meter:
         "_room",
         "answering_model",
         "reported",
+        "searches",
         "seconds",
         "started",
         "tier",
@@ -59,6 +60,7 @@ class Meter:
         self.reported: Usage | None = None
         self.tier = ""  # of service, in the provider's word
         self.seconds = 0  # of audio
+        self.searches = 0  # of the web, by the provider
         self.started = False  # something of an answer came, be it not a word of text
 
     def see(self, event: Event) -> None:
@@ -70,6 +72,7 @@ class Meter:
             self.reported = event.usage  # type: ignore[union-attr]
             self.tier = event.tier  # type: ignore[union-attr]
             self.seconds = event.seconds  # type: ignore[union-attr]
+            self.searches = event.searches  # type: ignore[union-attr]
         elif kind is ToolDelta:
             self._keep(event.name + event.arguments)  # type: ignore[union-attr]
         elif kind is ReasoningDelta or kind is RefusalDelta:

@@ -238,7 +238,8 @@ class Pipeline:
     def _relay(self, view: View, trip: Exchange, opened: attempts.Opened, request: ChatRequest | None) -> Relay:
         trip.status = opened.reply.status
         served = view.served[opened.candidate.provider]
-        decoder = _decoder(served.provider, opened, trip)
+        # what names no model costs nothing by itself: the usage that a finished batch tells is no answer's
+        decoder = _decoder(served.provider, opened, trip) if opened.candidate.model else None
         if trip.stream and not opened.whole:
             trip.streaming = True
             self._streams_gauge.inc()
@@ -358,7 +359,7 @@ async def _lose(trip: Exchange, code: str) -> None:
         raise
     finally:
         cost = booking.price(usage, units=trip.units)
-        booking.settle(usage, status=0, code=code, cost=cost, state="estimated")
+        booking.settle(usage, status=0, code=code, cost=cost, state="estimated", is_lost=True)
 
 
 async def _sent(upstream: Upstream, made: Request, booking: Booking) -> Reply:

@@ -177,7 +177,8 @@ class Relay:
             units = self._units
             if meter.seconds:
                 units = {**(units or {}), "input_audio_seconds": meter.seconds}
-            self._cost = trip.booking.price(trip.usage, meter.tier, units)
+            told = {"web_searches": meter.searches} if meter.searches else None
+            self._cost = trip.booking.price(trip.usage, meter.tier, units, told)
         return self._cost
 
     async def aclose(self) -> None:

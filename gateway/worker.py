@@ -21,6 +21,7 @@ import signal
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
@@ -264,7 +265,7 @@ async def _give_up(runtime: Runtime, serving: list[asyncio.Task[None]]) -> None:
         task.cancel()
     runtime.cut()
     until = time.monotonic() + CUT_S
-    while runtime.metrics.in_flight.value and time.monotonic() < until:
+    while runtime.metrics.in_flight.value and time.monotonic() < until:  # noqa: ASYNC110 - nobody tells of it
         await asyncio.sleep(0.02)
 
 

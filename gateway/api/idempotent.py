@@ -22,7 +22,7 @@ from gateway.telemetry.families import Counter
 WAIT_S = 30.0
 """How long a retry waits for the first call to finish before it is told that it is in progress."""
 
-_OF_ITS_OWN = (b"x-request-id", b"x-gateway-overhead-ms")
+_OF_ITS_OWN = (b"x-request-id", b"x-gateway-overhead-ms", b"x-gateway-cost-usd")
 
 
 class Answering(Protocol):
@@ -97,6 +97,8 @@ class Retries:
         trip.status = found.status
         kept = [(name, value) for name, value in found.headers if name not in _OF_ITS_OWN]
         headers = [*kept, (b"x-request-id", trip.id.encode()), (b"idempotent-replayed", b"true")]
+        if any(name == b"x-gateway-cost-usd" for name, _ in found.headers):
+            headers.append((b"x-gateway-cost-usd", b"0.00"))
         trip.bytes_out = len(found.body)
         try:
             await send({"type": "http.response.start", "status": found.status, "headers": headers})

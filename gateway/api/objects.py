@@ -6,7 +6,7 @@ key made it and by nobody else, and one that is not known is answered as one tha
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
@@ -15,6 +15,7 @@ from gateway.api.asgi import Receive, Scope, Send, check_length, refuse_idempote
 from gateway.api.calls import Edge, Request, answer, begin_trip
 from gateway.api.watch import ClientWatch
 from gateway.batches import Batches
+from gateway.dialects import jsonedit
 from gateway.errors import Forbidden, InvalidRequest, NotFound
 from gateway.exchange import Exchange
 from gateway.model.caller import Caller
@@ -31,7 +32,8 @@ _NAMES = {FILE: "files", BATCH: "batches"}
 class ObjectCalls:
     """Serves one path of files or batches. `suffix` follows the id in the path; `on_id` tells whether there is one.
 
-    `batches` is shown the batches that go by, so that those that have ended are booked.
+    `batches` is shown the batches that go by, so that those that have ended are booked; `dollars_of` says whose budget
+    of dollars a caller falls under.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class ObjectCalls:
         edge: Edge,
         objects: Objects,
         batches: Batches | None = None,
+        dollars_of: Callable[[Caller], str | None] = lambda caller: None,
         *,
         on_id: bool = False,
         suffix: str = "",
@@ -52,6 +55,7 @@ class ObjectCalls:
         self._edge = edge
         self._objects = objects
         self._batches = batches
+        self._dollars_of = dollars_of
         self._on_id = on_id
         self._suffix = suffix
         self._base = base
@@ -123,10 +127,19 @@ class ObjectCalls:
                 "all models.",
                 code="batch_not_allowed",
             )
+        whose = self._dollars_of(caller)
+        if whose is not None:
+            raise Forbidden(
+                f"What a batch costs is known only when it has ended, and {whose} has a budget in dollars, which it "
+                "could pass. Use a key without one.",
+                code="batch_not_allowed",
+            )
         try:
             parsed = orjson.loads(body)
         except orjson.JSONDecodeError:
             raise InvalidRequest("The body is not valid JSON.", code="invalid_json") from None
+        if isinstance(parsed, dict):
+            jsonedit.check_unique(body, ("input_file_id",))
         file_id = parsed.get("input_file_id") if isinstance(parsed, dict) else None
         if not isinstance(file_id, str):
             raise InvalidRequest("`input_file_id` must be a string.", code="invalid_type", param="input_file_id")

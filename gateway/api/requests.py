@@ -93,6 +93,11 @@ def described(attempts: list[Attempt]) -> dict[str, Any]:
     }
 
 
+def _public(source: str) -> str | None:
+    """Where a price is from, without the folders of this machine."""
+    return (source.rpartition("/")[2] if source.startswith("/") else source) or None
+
+
 def _attempt(attempt: Attempt) -> dict[str, Any]:
     begun, ended = attempt.reservation, attempt.settlement
     found: dict[str, Any] = {
@@ -116,7 +121,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "answering_model": ended.answering_model or None,
         "usage": usage,
         "cost_usd": dollars(ended.cost_nano) if ended.cost_nano is not None else None,
-        "unpriced": None if is_priced else (ended.price_source or "not known"),
+        "unpriced": None if is_priced else (_public(ended.price_source) or "not known"),
         "price": [
             {
                 "meter": line.meter,
@@ -126,7 +131,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
             }
             for line in lines_of(ended.lines.decode())
         ],
-        "price_source": (ended.price_source or None) if is_priced else None,
+        "price_source": _public(ended.price_source) if is_priced else None,
         "price_version": ended.price_version or None,
         "latency_s": ended.latency_us / 1e6 if ended.latency_us is not None else None,
         "time_to_first_token_s": ended.first_token_us / 1e6 if ended.first_token_us is not None else None,

@@ -14,8 +14,10 @@ from gateway.upstream.sweep import Sweep
 
 PATIENCE_S = 0.2
 LINGER_S = 0.4
-"""How long an answer that is not streamed is still awaited when its client has left. The provider charges for all of it
-by then, and an answer that comes in time is booked as it was, not estimated."""
+"""How long an answer that is not streamed, and costs nothing, is still awaited when its client has left.
+
+One that costs is awaited to its end, within the model's timeouts: the provider charges for all of it, and only the
+answer says how much that is. So nobody can spend more than a budget by leaving early."""
 
 
 class ClientWatch:
@@ -53,6 +55,8 @@ class ClientWatch:
             if self._trip is not None:
                 self._trip.client_left = True
             if self._trip is not None and not self._trip.stream and self._trip.booking is not None:
+                if self._trip.booking.may_cost:
+                    return
                 await asyncio.sleep(LINGER_S)
             if self._task is not None:
                 self._task.cancel()

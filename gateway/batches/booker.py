@@ -133,7 +133,8 @@ class Booker:
 def _settlement(used: Used, batch: Finished, now: int, version: str) -> Settlement:
     usage, cost = used.usage or Usage(), used.cost
     source = cost.source
-    more = {name: count for name in _MORE if (count := getattr(usage, name))}
+    more: dict[str, int | str] = {name: count for name in _MORE if (count := getattr(usage, name))}
+    more["service_tier"] = "batch"
     return Settlement(
         state="estimated" if used.is_guess else "settled",
         ended_at=now,
@@ -146,10 +147,10 @@ def _settlement(used: Used, batch: Finished, now: int, version: str) -> Settleme
         cache_read_tokens=usage.cache_read_tokens,
         cache_write_tokens=usage.cache_write_tokens,
         reasoning_tokens=usage.reasoning_tokens,
-        more_tokens=_encode(more) if more else b"",
+        more_tokens=_encode(more),
         cost_nano=cost.nano_usd,
         lines=_encode(cost.lines) if cost.lines else b"",
-        price_source=source.where if source is not None else (cost.unpriced or ""),
+        price_source=cost.unpriced or (source.where if source is not None else ""),
         price_version=version if source is not None else "",
         price_date=source.date.isoformat() if source is not None and source.date is not None else "",
     )

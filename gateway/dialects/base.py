@@ -20,13 +20,15 @@ from gateway.model.events import Event
 class Head(msgspec.Struct, frozen=True):
     """What a reply says of itself: our id for the call, the model's name as the client called it, Unix seconds.
 
-    `wants_usage`: the client asked for usage at the end of its stream (OpenAI's `stream_options`).
+    `wants_usage`: the client asked for usage at the end of its stream (OpenAI's `stream_options`). `asked` is the
+    request as the client wrote it, which some answers repeat (OpenAI's Responses).
     """
 
     id: str
     model: str
     created: int
     wants_usage: bool = True
+    asked: Mapping[str, Any] = {}
 
 
 class Decoder(Protocol):

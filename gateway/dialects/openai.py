@@ -32,8 +32,11 @@ _STOPS: dict[str, StopReason] = {
 }
 
 
-_DECIDING = ("model", "stream", "stream_options")
-"""Members that decide who answers and what is counted: none of them may stand in a body twice."""
+_DECIDING = (
+    *("model", "stream", "stream_options", "n", "best_of", "max_tokens", "max_completion_tokens"),
+    *("service_tier", "user", "metadata"),
+)
+"""Members that decide who answers, what is counted and what it may cost: none of them may stand in a body twice."""
 
 _LARGE = 256 * 1024
 
@@ -169,6 +172,9 @@ class _Usage(msgspec.Struct):
     output_tokens_details: _Details | None = None
     prompt_cache_hit_tokens: _Count | None = None  # DeepSeek's word for cached_tokens
     seconds: float | None = None  # of audio, in place of tokens
+    num_search_queries: int | None = None  # Perplexity's, as the next two, which are not in its completion_tokens
+    citation_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 class _Function(msgspec.Struct):
@@ -274,6 +280,11 @@ def _usage(found: _Usage) -> Usage | None:
     cached = into.cached_tokens if into.cached_tokens is not None else found.prompt_cache_hit_tokens
     if into.audio_tokens or out.audio_tokens or into.image_tokens or out.image_tokens:
         return _media_usage(given, _made(found, given, made, out), cached, into, out)
+    if found.citation_tokens or (found.reasoning_tokens and out.reasoning_tokens is None):
+        beside = _count(found.reasoning_tokens if out.reasoning_tokens is None else 0)
+        cited = _count(found.citation_tokens)
+        total = _made(found, given, made, out) + beside + cited
+        return Usage(_count(given), total, _count(cached), 0, beside, citation_tokens=cited)
     return Usage(
         _count(given),
         _made(found, given, made, out),
@@ -407,7 +418,7 @@ class StreamDecoder:
             self._tier = reply.service_tier
         usage = _usage(reply.usage) if reply.usage is not None else None
         if usage is not None and not reply.choices:
-            events.append(UsageReport(usage, True, raw, self._tier))
+            events.append(UsageReport(usage, True, raw, self._tier, searches=_searches(reply)))
             return
         before = len(events)
         if reply.model and reply.model != self._model:
@@ -419,7 +430,7 @@ class StreamDecoder:
             raw = raw if len(events) == before else b""
             self._track(choice)
         if usage is not None:
-            events.append(UsageReport(usage, False, raw, self._tier))
+            events.append(UsageReport(usage, False, raw, self._tier, searches=_searches(reply)))
         elif len(events) == before:
             events.append(Passed(raw))
 
@@ -481,8 +492,15 @@ class UnaryDecoder:
         usage = _usage(reply.usage) if reply.usage is not None else None
         seconds = _seconds(reply)
         if usage is not None or seconds:
-            events.append(UsageReport(usage or Usage(), tier=reply.service_tier or "", seconds=seconds))
+            told = UsageReport(
+                usage or Usage(), tier=reply.service_tier or "", seconds=seconds, searches=_searches(reply)
+            )
+            events.append(told)
         return events
+
+
+def _searches(reply: _Reply) -> int:
+    return _count(reply.usage.num_search_queries) if reply.usage is not None else 0
 
 
 def _seconds(reply: _Reply) -> int:

@@ -144,6 +144,11 @@ class Limits:
         self._glances.clear()
         return ended + [glance for lease in self._leases if (glance := lease.glance()) is not None]
 
+    def dollars_of(self, caller: Caller) -> str | None:
+        """Whose budget of dollars limits what `caller` spends, on any model; None if nobody's."""
+        terms = self._rules.terms(caller, "", "", (), self._own(caller.key_id))
+        return next((term.subject for term in terms if term.limit.kind == "usd"), None)
+
     # The configuration
 
     def use(self, rules: Rules) -> None:
@@ -192,7 +197,7 @@ class Limits:
 
     def _hold(self, plan: Plan, model: str, nano: int | None, tokens: int, now: float) -> Hold:
         # A call without a price keeps one nano-dollar, so that its lease is there when its cost, if any, is known.
-        needs = (nano or 1, 1, tokens, 1)
+        needs = (1 if nano is None else nano, 1, tokens, 1)
         parts = []
         is_short = False
         second = -1

@@ -70,6 +70,13 @@ def moment(at: int) -> str | None:
 def _spent(lease: Lease, units: int, now: float) -> RateLimited:
     limit = lease.account.limit
     until = moment(lease.ends)
+    if units > limit.cap:
+        return RateLimited(
+            f"This call may cost {dollars(units)}, more than the whole budget of {lease.account.subject}, which is "
+            f"{dollars(limit.cap)} {_per(limit)}. Ask for fewer tokens with `max_tokens`: an answer without a limit "
+            "counts as the longest that its model writes.",
+            code="budget_exceeded",
+        )
     opens = f"It starts anew at {until}." if until else "It does not start anew; ask for a larger one."
     return RateLimited(
         f"The budget of {lease.account.subject} is {dollars(limit.cap)} {_per(limit)}; {dollars(lease.used())} are "

@@ -2,7 +2,8 @@
 
 Kinds overlap the way OpenAI's do: `input_tokens` includes cache reads and writes, `output_tokens` includes reasoning.
 A dialect whose counts exclude them adds them up at its border. `cache_write_tokens` includes writes that are kept for
-an hour; audio and images are parts of input or output, and cached audio is both cached and audio.
+an hour; audio and images are parts of input or output, and cached audio is both cached and audio. `citation_tokens` are
+a part of the output that some providers charge at a price of its own.
 """
 
 from __future__ import annotations
@@ -30,3 +31,4 @@ class Usage(msgspec.Struct, frozen=True):
     input_image_tokens: int = 0
     output_image_tokens: int = 0
     cache_read_image_tokens: int = 0
+    citation_tokens: int = 0

@@ -7,6 +7,7 @@ takes its place when the call is settled. Media are bounded by their number, bec
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -122,8 +123,7 @@ def units_of(path: str, parsed: Mapping[str, Any]) -> Mapping[str, int]:
     """What a request to the endpoint `path` asks for that is not tokens, by the names of meters; empty as a rule."""
     match path:
         case "/v1/images/generations":
-            asked = parsed.get("n")
-            return {"images": min(asked, _CHOICES) if type(asked) is int and asked > 0 else 1}
+            return {"images": min(_whole(parsed.get("n")) or 1, _CHOICES)}
         case "/v1/audio/speech":
             text = parsed.get("input")
             return {"input_characters": len(text)} if isinstance(text, str) else _NO_UNITS
@@ -136,16 +136,28 @@ def _output(parsed: Mapping[str, Any], default: int) -> int:
     if _DECIDING.isdisjoint(parsed):
         return min(default, MOST)
     # Of two limits the higher one counts: which of them a server knows is not ours to say.
-    named = [most for name in _LIMITS if type(most := parsed.get(name)) is int and most > 0]
+    named = [most for name in _LIMITS if (most := _whole(parsed.get(name)))]
     made = max(named) if named else default
     for name in ("n", "best_of"):
-        choices = parsed.get(name)
-        if type(choices) is int and choices > 1:
-            made *= min(choices, _CHOICES)
+        made *= min(max(_whole(parsed.get(name)), 1), _CHOICES)
     prompts = parsed.get("prompt")
     if isinstance(prompts, list) and prompts and not isinstance(prompts[0], int):
         made *= len(prompts)  # completions answer each prompt
     return min(made, MOST)
+
+
+def _whole(value: object) -> int:
+    """A count, also as lenient servers read it: `"64"`, `64.0`. 0 for what is none."""
+    if type(value) is int:
+        return max(value, 0)
+    if type(value) is float and 0 < value < MOST:
+        return math.ceil(value)
+    if isinstance(value, str) and len(value) <= 20:
+        try:
+            return _whole(float(value))
+        except ValueError:
+            return 0
+    return 0
 
 
 def _given(parsed: Mapping[str, Any]) -> int:

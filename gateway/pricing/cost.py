@@ -42,6 +42,7 @@ def meter(rates: Rates | Unpriced, usage: Usage, units: Mapping[str, int] | None
             or usage.output_image_tokens
             or usage.cache_read_audio_tokens
             or usage.cache_read_image_tokens
+            or usage.citation_tokens
         )
         and (level.output is not None or not usage.output_tokens)
     ):
@@ -144,6 +145,7 @@ _ATTRIBUTES = {
     "input_image": "input_image_tokens",
     "cache_read_image": "cache_read_image_tokens",
     "output_image": "output_image_tokens",
+    "citation": "citation_tokens",
 }
 _ORDER = {name: at for at, name in enumerate(METERS)}
 
@@ -154,7 +156,7 @@ _SUMS = (
     ("cache_write_tokens", ("cache_write_1h_tokens",)),
     ("input_audio_tokens", ("cache_read_audio_tokens",)),
     ("input_image_tokens", ("cache_read_image_tokens",)),
-    ("output_tokens", ("reasoning_tokens",)),
+    ("output_tokens", ("reasoning_tokens", "citation_tokens")),
     ("output_tokens", ("output_audio_tokens", "output_image_tokens")),
 )
 

@@ -201,9 +201,9 @@ async def test_a_fault_of_ours_after_the_call_was_sent_ends_its_attempt(world: W
 
 async def test_the_same_call_again_is_not_booked_again(world: World) -> None:
     world.canned(told({"prompt_tokens": 7, "completion_tokens": 3}))
-    for _ in range(3):
+    for cost in (dollars(REPORTED), "0.00", "0.00"):
         answer = await world.chat(headers=[("idempotency-key", "k-1")])
-        assert answer.status == 200 and answer.header("x-gateway-cost-usd") == dollars(REPORTED)
+        assert answer.status == 200 and answer.header("x-gateway-cost-usd") == cost
     assert await rows(world) == [("settled", "", REPORTED)]
 
 
@@ -602,7 +602,8 @@ MOST: list[tuple[Any, int]] = [
     ({"max_tokens": True}, 16_384),
     ({"max_tokens": -1}, 16_384),
     ({"max_tokens": "x"}, 16_384),
-    ({"max_tokens": 1e2}, 16_384),
+    ({"max_tokens": 1e2}, 100),
+    ({"max_tokens": "100"}, 100),
     ({"n": 0}, 16_384),
 ]
 
@@ -726,9 +727,16 @@ async def test_whatever_happens_and_whoever_is_cancelled_no_attempt_is_lost(worl
     assert {state for state, _, _ in await rows(world)} == {"settled", "estimated", "void"}
     found = {(one.reservation.request_id, one.reservation.attempt): one for one in await world.attempts()}
     seen = [dict(request.headers)[b"x-client-request-id"].decode() for each in providers for request in each.requests]
-    assert len(found) == len(await world.attempts()) and len(seen) == len(set(seen)) > 50
+    assert len(found) == len(await world.attempts()) and len(seen) == len(set(seen)) > 20
     for name in seen:
         request_id, _, attempt = name.rpartition("-")
         assert found[request_id, int(attempt)].sent_at is not None
-    spent = {lease.spent for lease in world.runtime.limits._leases if lease.account.limit.kind == "usd"}
-    assert spent == {sum(end(attempt).cost_nano or 0 for attempt in found.values())}
+    (spent,) = {lease.spent for lease in world.runtime.limits._leases if lease.account.limit.kind == "usd"}
+    booked = sum(end(attempt).cost_nano or 0 for attempt in found.values())
+    # of what was sent and not seen to be answered, budgets keep all that was held
+    unseen = sum(
+        (attempt.reservation.held_nano or 0) - (end(attempt).cost_nano or 0)
+        for attempt in found.values()
+        if attempt.state == "estimated" and end(attempt).status == 0
+    )
+    assert unseen > 0 and spent == booked + unseen

@@ -245,7 +245,7 @@ def test_nesting_is_no_way_to_hide_or_to_break_it() -> None:
         ("/v1/images/generations", {"n": 4}, {"images": 4}),
         ("/v1/images/generations", {"n": 0}, {"images": 1}),
         ("/v1/images/generations", {"n": True}, {"images": 1}),
-        ("/v1/images/generations", {"n": "4"}, {"images": 1}),
+        ("/v1/images/generations", {"n": "4"}, {"images": 4}),
         ("/v1/images/generations", {"n": 1000}, {"images": 1000}),
         ("/v1/audio/speech", {"input": "Grüße"}, {"input_characters": 5}),
         ("/v1/audio/speech", {"input": ["a"]}, {}),

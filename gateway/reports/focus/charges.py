@@ -40,6 +40,8 @@ class Attempt(NamedTuple):
     price_source: str
     price_version: str
     ended_at: int
+    tier: str | None = None
+    """The tier of service, where it was not the standard one."""
     late: str | None = None
     """The closed month that it came into after that was closed."""
 
@@ -47,7 +49,8 @@ class Attempt(NamedTuple):
 # In the order of time, which is that of the index: nothing is sorted, and any number of rows streams.
 _SELECT: Final = """SELECT r.request_id, r.attempt, r.kind, r.began_at, r.key_id, r.team, r.project, r."user",
   r.session, r.agent, r.tags, r.provider, r.deployment, r.model, r.prompt_id, r.prompt_version, r.held_nano, e.state,
-  e.input_tokens, e.output_tokens, e.cost_nano, e.lines, e.price_source, e.price_version, e.ended_at, {late}
+  e.input_tokens, e.output_tokens, e.cost_nano, e.lines, e.price_source, e.price_version, e.ended_at,
+  json_extract(e.more_tokens, '$.service_tier'), {late}
 FROM reservations AS r INDEXED BY reservations_by_time CROSS JOIN endings AS e ON e.attempt_id = r.attempt_id
 WHERE r.began_at >= ? AND r.began_at < ? AND (e.state <> 'void' OR e.cost_nano <> 0)
 ORDER BY r.began_at, r.attempt_id"""

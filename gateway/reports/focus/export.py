@@ -21,7 +21,7 @@ GRAINS: tuple[Grain, ...] = get_args(Grain)
 HOUR_US: Final = 3_600_000_000
 BATCH: Final = 1000
 
-_Key = tuple[str, str, str, str, str, int | None, int, str, Span]
+_Key = tuple[str, str, str, str | None, str, str, int | None, int, str, Span]
 
 
 class Export:
@@ -126,6 +126,7 @@ def _add(found: dict[_Key, tuple[Attempt, Charge]], attempt: Attempt, charge: Ch
         attempt.team,
         attempt.provider,
         attempt.deployment,
+        attempt.tier,
         attempt.state,
         charge.meter,
         charge.rate,

@@ -84,7 +84,8 @@ def row(attempt: Attempt, charge: Charge, span: Span, account: str | None, *, si
         SUBCATEGORY,
         sku,
         charge.meter if use.quantity else "",
-        sku,  # a price's id must not change when the price does, so it is the meter's
+        # a price's id must not change when the price does, so it is the meter's, at its tier of service
+        f"{sku}/{attempt.tier}" if sku and attempt.tier else sku,
         attempt.team,
         attempt.team,
         *(_particulars(attempt, charge) if single else _general(attempt, charge)),
