@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import orjson
 import typer
 
-from gateway import cli_budgets, cli_keys, cli_ledger, cli_reconcile, cli_reports, cli_webhooks
+from gateway import cli_budgets, cli_import, cli_keys, cli_ledger, cli_reconcile, cli_reports, cli_webhooks
 from gateway.errors import ConfigError, Fault
 
 if TYPE_CHECKING:  # importing these takes a third of a second, which `--help` need not
@@ -251,6 +251,7 @@ def _prices(config: Path | None) -> PriceTable:
 
 app.add_typer(cli_budgets.build(_read_budgets), name="budgets")
 app.add_typer(cli_ledger.build(_ledger), name="ledger")
+app.add_typer(cli_import.build(), name="import")
 app.add_typer(cli_reports.build(_ledger, _prices), name="report")
 _reconcile = cli_reconcile.build(_ledger, prices=_prices)
 app.command("reconcile")(_reconcile.reconcile)
