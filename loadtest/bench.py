@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from loadtest import growth, machine, report, table
+from loadtest.ledger_bench import saturation
 from loadtest.machine import BenchError
 from loadtest.notes import notes
 from loadtest.peers import ALWAYS, ON_REQUEST, Peer
@@ -108,6 +109,7 @@ def _measure(peers: Sequence[Peer], settings: Settings, cores: Cores, wants_grow
     at, commit = machine.now(), machine.commit()  # of the start: files may change meanwhile
     described = machine.describe()
     grown: dict[str, Any] = {}
+    books: dict[str, Any] = {}
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-bench-")))
         steps = stack.enter_context(_Steps(step_count(peers, settings) + wants_growth * growth.step_count(settings)))
@@ -117,8 +119,9 @@ def _measure(peers: Sequence[Peer], settings: Settings, cores: Cores, wants_grow
         rounds = measure_peers(peers, stage, settings, steps)
         if wants_growth:
             grown = growth.measure_growth(stage, settings, steps)
+            books = {"us_per_call": {"median": saturation(scratch)}}
     return report.assemble(
-        rounds, grown, settings=settings, machine=described, at=at, commit=commit, notes=notes(rounds)
+        rounds, grown, settings=settings, machine=described, at=at, commit=commit, notes=notes(rounds), ledger=books
     )
 
 

@@ -75,7 +75,13 @@ async def _caller(ledger: Ledger, calls: int, waits: list[float]) -> None:
         ticket.settle(settlement())
 
 
-async def _measure(folder: Path, calls: int, callers: int) -> None:
+def saturation(base: Path, callers: int = 256, calls: int = 25_600) -> float:
+    """CPU microseconds that the ledger takes a call, in the loop and in its thread together, with so many callers."""
+    with tempfile.TemporaryDirectory(dir=base) as name:
+        return uvloop.run(_measure(Path(name), calls, callers, quiet=True))
+
+
+async def _measure(folder: Path, calls: int, callers: int, *, quiet: bool = False) -> float:
     ledger = Ledger.open(folder / "ledger.db", micros, high_water=16_000)
     await ledger.reserve(reservation())  # statements are prepared, pages made
     waits: list[float] = []
@@ -86,13 +92,17 @@ async def _measure(folder: Path, calls: int, callers: int) -> None:
     work = ledger.work
     await ledger.close()
     waits.sort()
+    faults = Reader(folder / "ledger.db").verify().faults
+    assert not faults, faults
+    each = (loop + work.cpu_s) / made * 1e6
+    if quiet:
+        return each
     print(
         f"{callers:5d} callers: loop {loop / made * 1e6:5.1f} us/call, thread {work.cpu_s / made * 1e6:5.1f} us/call,"
         f" {work.rows / wall:8.0f} rows/s, {work.rows / work.commits:6.1f} rows/commit,"
         f" reserve p50 {waits[made // 2] * 1e3:6.2f} ms p99 {waits[made * 99 // 100] * 1e3:6.2f} ms"
     )
-    faults = Reader(folder / "ledger.db").verify().faults
-    assert not faults, faults
+    return each
 
 
 async def _paced(folder: Path, rate: float, seconds: float) -> None:

@@ -32,6 +32,7 @@ def assemble(
     at: datetime,
     commit: str,
     notes: Sequence[str],
+    ledger: Mapping[str, Any] | None = None,
 ) -> Result:
     """One result of a run. `rounds` has each peer's rounds, all equally many; `direct` is one of them."""
     listed = metrics(settings.rates)
@@ -46,6 +47,7 @@ def assemble(
         "peers": {name: {"metrics": _spreads(listed, rounds, name), "rounds": list(rounds[name])} for name in rounds},
         "ratios": {name: _ratios(listed, rounds, name) for name in rounds if name not in (_SUBJECT, _BASE)},
         "growth": dict(growth),
+        "ledger": dict(ledger or {}),
     }
     result["targets"] = [asdict(judgement) for judgement in judge(result)]
     return result

@@ -1,4 +1,4 @@
-"""The gateway as a user runs it: one worker, a key, metrics, token usage, and its log going to a file."""
+"""The gateway as a user runs it: one worker, a key, prices, a ledger, metrics, and its log going to a file."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ from loadtest.processes import free_port, start, wait_until_ready
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _START_PATIENCE_S = 60.0
+PRICES = """\
+- {provider: bench, model: "*", from: 2026-01-01, usd_per_million: {input: 0.25, cache_read: 0.025, output: 2.00}}
+"""
+"""Every call is held, booked and priced, as in service."""
 
 
 def start_gateway(stage: Stage, name: str, *, keys: int = 1, models: int = 1) -> Running:
@@ -30,6 +34,7 @@ def start_gateway(stage: Stage, name: str, *, keys: int = 1, models: int = 1) ->
     names = [*(f"model-{number}" for number in range(models - 1)), traffic.MODEL]
     config = home / "gateway.yaml"
     config.write_text(yaml.safe_dump(_config(stage, names, port, admin_port), sort_keys=False))
+    (home / "prices.yaml").write_text(PRICES)
     env = {"GATEWAY_DATA": str(home / "data"), "GATEWAY_CONFIG": str(config)}
     texts = (_create_key(config, env), *bulkkeys.insert(config, home / "data", keys - 1))
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(config)]
