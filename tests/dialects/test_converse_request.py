@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from gateway.dialects.base import Unsupported
+from gateway.dialects.chat import DIALECT as CHAT
 from gateway.dialects.converse import ANTHROPIC, DIALECT, NOVA, OTHER, Converse, Family, family_of
 from gateway.dialects.messages import Model
 from gateway.model.conversation import (
@@ -293,7 +294,7 @@ def test_tools_that_may_not_be_called_are_not_offered_unless_they_were() -> None
     assert "toolConfig" not in write(talk(tools=(F,), tool_choice=ToolChoice("none")))
     called = (*HELLO, Message("assistant", (ToolCall("t", "f", "{}"),)))
     body, dropped = drop(talk(*called, tools=(F,), tool_choice=ToolChoice("none")))
-    assert body["toolConfig"] == {"tools": [F_SAID]} and dropped == ("tool_choice",)
+    assert body["toolConfig"] == {"tools": [F_SAID]} and dropped == (CHAT.fields.get("tool_choice", "tool_choice"),)
 
 
 def test_its_own_tools_and_parts_are_kept() -> None:
@@ -450,7 +451,7 @@ def test_a_part_that_cannot_be_said_is_named(role: Any, part: Part, name: str) -
 )
 def test_a_member_that_cannot_be_said_is_named(more: dict[str, Any], model: str, name: str) -> None:
     _, dropped = drop(talk(**more), model)
-    assert dropped == (name,)
+    assert dropped == (CHAT.fields.get(name, name),)
 
 
 def test_what_is_the_default_anyway_need_not_be_said() -> None:
@@ -462,7 +463,7 @@ def test_what_is_the_default_anyway_need_not_be_said() -> None:
 
 def test_a_model_without_sampling_is_told_none() -> None:
     assert "inferenceConfig" not in drop(talk(temperature=0.5), dialect=NEW)[0]
-    assert drop(talk(top_k=5), dialect=NEW)[1] == ("top_k",)
+    assert drop(talk(top_k=5), dialect=NEW)[1] == (CHAT.fields.get("top_k", "top_k"),)
 
 
 def test_a_model_without_schemas_is_told_none() -> None:
@@ -471,7 +472,7 @@ def test_a_model_without_schemas_is_told_none() -> None:
         talk(tools=(Tool("f", strict=True), Tool("g", strict=False)), format=Format("schema", schema=SCHEMA)),
         dialect=dialect,
     )
-    assert dropped == ("tools[0].strict", "format") and "outputConfig" not in body
+    assert dropped == ("tools[0].strict", CHAT.fields.get("format")) and "outputConfig" not in body
     assert all("strict" not in tool["toolSpec"] for tool in body["toolConfig"]["tools"])
 
 

@@ -102,6 +102,13 @@ def test_one_bit_turned_over_anywhere_is_noticed() -> None:
             split(bytes(damaged))
 
 
+def test_both_checksums_are_looked_at() -> None:
+    damaged = bytearray(THIRD[:-4])
+    damaged[8] ^= 1  # of the lengths' own checksum alone
+    with pytest.raises(BrokenReply, match="checksum of a length"):
+        split(bytes(damaged) + struct.pack("!I", crc32(damaged)))
+
+
 def test_what_came_before_the_damage_is_handed_out_first() -> None:
     damaged = FIRST + THIRD[:-1] + b"\x00"
     splitter = Splitter()
