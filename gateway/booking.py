@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -29,11 +30,13 @@ from gateway.pricing.table import PriceTable
 from gateway.store.objects import Owner
 from gateway.telemetry.families import Counter
 from gateway.telemetry.metrics import Metrics
+from gateway.upstream.wire import Request
 
 MAX_UNPRICED: Final = 100
 """Models without a price that are remembered until somebody asks."""
 
 _FREE: Final = Cost(0)
+_day = lru_cache(maxsize=1_000)(date.isoformat)
 _STANDARD: Final = ("", "default", "standard", "auto")
 _TIERS: Final = ("flex", "priority", "fast", "batch")
 _encode = msgspec.json.Encoder().encode
@@ -62,7 +65,7 @@ class Booking:
         "at",
         "cost",
         "is_sent",
-        "retries",
+        "request",
     )
 
     def __init__(
@@ -86,7 +89,7 @@ class Booking:
         self._held = held  # nano-dollars at most; None without a price
         self.at = at
         self.is_sent = False
-        self.retries = 0  # times that it was sent again on a fresh connection
+        self.request: Request | None = None  # as it was sent; knows how often
         self._tier = ""
         self._units: Mapping[str, int] = {}
         self.cost: Cost | None = None
@@ -222,10 +225,10 @@ class Booking:
                 lines=_encode(cost.lines) if cost.lines else b"",
                 price_source=cost.unpriced or (source.where if source is not None else ""),
                 price_version=self._table.version if source is not None else "",
-                price_date=source.date.isoformat() if source is not None and source.date is not None else "",
+                price_date=_day(source.date) if source is not None and source.date is not None else "",
                 latency_us=now - dialled if dialled else None,
                 first_token_us=self._first - dialled if self._first and dialled else None,
-                retries=self.retries,
+                retries=self.request.retries if self.request is not None else 0,
             )
         )
         if state == "void":
@@ -255,12 +258,18 @@ class Book:
         self._spent: dict[tuple[str, str, Terminal], Counter] = {}
 
     async def open(
-        self, table: PriceTable, caller: Caller, candidate: Candidate, reservation: Reservation, tokens: int
+        self,
+        table: PriceTable,
+        caller: Caller,
+        candidate: Candidate,
+        reservation: Reservation,
+        tokens: int,
+        at: datetime,
     ) -> Booking:
         """Hold the reservation's ceiling and so many tokens in the budgets, and reserve it in the ledger.
 
-        Returns when both would outlive a crash. Raises `RateLimited`, `Forbidden` (model_unpriced), `Unavailable`
-        (ledger_unavailable, store_unavailable).
+        `at` is when the attempt began. Returns when both would outlive a crash. Raises `RateLimited`, `Forbidden`
+        (model_unpriced), `Unavailable` (ledger_unavailable, store_unavailable).
         """
         began = reservation.began_at / 1e6
         model = candidate.route if candidate.route and not candidate.route.endswith("*") else reservation.model
@@ -276,7 +285,6 @@ class Book:
                 ticket.settle(Settlement(state="void", ended_at=micros(), code="not_sent", cost_nano=0))
             self.limits.release(hold)
             raise
-        at = datetime.fromtimestamp(began, UTC)
         return Booking(self, ticket, hold, table, candidate, at, held=reservation.held_nano)
 
     def charge(self, owner: Owner, model: str, cost_nano: int | None, tokens: int) -> None:
@@ -350,11 +358,10 @@ def _more(usage: Usage, tier: str, units: Mapping[str, int]) -> bytes:
     return _encode({name: getattr(usage, name) for name in _MORE if getattr(usage, name)})
 
 
-def most(table: PriceTable, candidate: Candidate, bound: Bound, began_at: int, tier: str = "") -> int | None:
-    """Nano-dollars that an attempt cannot exceed which began at `began_at` (microseconds); None without a price."""
+def most(table: PriceTable, candidate: Candidate, bound: Bound, at: datetime, tier: str = "") -> int | None:
+    """Nano-dollars that an attempt cannot exceed which began at `at`, an aware time; None without a price."""
     if not candidate.model:
         return 0
-    at = datetime.fromtimestamp(began_at / 1e6, UTC)
     rates = table.rates(candidate.provider, candidate.model, at)
     if tier in _TIERS:
         dearer = table.rates(candidate.provider, candidate.model, at, tier)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
@@ -27,7 +28,7 @@ from gateway.recorder import Recorder
 from gateway.relay import Relay
 from gateway.telemetry.ids import new_id
 from gateway.upstream import attempts
-from gateway.upstream.wire import Headers, Reply, Request, Upstream
+from gateway.upstream.wire import Headers, Reply, Request
 from gateway.upstreams import View
 
 _JSON = (b"content-type", b"application/json")
@@ -118,7 +119,8 @@ class Pipeline:
             data = served.provider.write(request, candidate.model, ask_usage=served.ask_usage and endpoint.answers)
             booking = await self._open(view, trip, candidate, most, tier)
             made = Request("POST", endpoint.target, data, _headers(trip), candidate.timeouts, on_send=booking.sent)
-            return await _sent(served.upstream, made, booking)
+            booking.request = made
+            return await served.upstream.send(made)
 
         return self._relay(view, trip, await self._walk(view, trip, plan, send), request)
 
@@ -139,7 +141,8 @@ class Pipeline:
             made.timeouts = candidate.timeouts
             made.headers += _headers(trip)[1:]
             made.on_send = booking.sent
-            return await _sent(view.served[candidate.provider].upstream, made, booking)
+            booking.request = made
+            return await view.served[candidate.provider].upstream.send(made)
 
         return self._relay(view, trip, await self._walk(view, trip, plan, send), None)
 
@@ -155,7 +158,8 @@ class Pipeline:
             booking = await self._open(view, trip, candidate)
             made.headers += _headers(trip)[1:]
             made.on_send = booking.sent
-            return await _sent(view.served[candidate.provider].upstream, made, booking)
+            booking.request = made
+            return await view.served[candidate.provider].upstream.send(made)
 
         plan = [Candidate(provider, "", "", _PASS_ON_TIMEOUTS)]
         made.timeouts = _PASS_ON_TIMEOUTS
@@ -199,11 +203,12 @@ class Pipeline:
         if trip.client_left:  # while a provider failed: nobody is there for whom to pay another
             raise ClientGone("The client closed the connection.")
         snapshot = view.snapshot
-        began_at = int(self._clock() * 1e6)
-        held = most_of(snapshot.prices, candidate, most, began_at, tier)
-        reservation = _reservation(trip, candidate, snapshot.digest, began_at, held)
+        now = self._clock()
+        at = datetime.fromtimestamp(now, UTC)
+        held = most_of(snapshot.prices, candidate, most, at, tier)
+        reservation = _reservation(trip, candidate, snapshot.digest, int(now * 1e6), held)
         assert trip.caller is not None
-        booking = await self._book.open(snapshot.prices, trip.caller, candidate, reservation, most.tokens)
+        booking = await self._book.open(snapshot.prices, trip.caller, candidate, reservation, most.tokens, at)
         trip.booking = booking
         trip.limit_headers = booking.limit_headers()
         trip.sent_at = trip.sent_at or perf_counter()
@@ -360,13 +365,6 @@ async def _lose(trip: Exchange, code: str) -> None:
     finally:
         cost = booking.price(usage, units=trip.units)
         booking.settle(usage, status=0, code=code, cost=cost, state="estimated", is_lost=True)
-
-
-async def _sent(upstream: Upstream, made: Request, booking: Booking) -> Reply:
-    try:
-        return await upstream.send(made)
-    finally:
-        booking.retries = made.retries
 
 
 async def _on_client(trip: Exchange, waiting: Awaitable[_T]) -> _T:

@@ -162,6 +162,15 @@ class Relay:
             self.error = error
             self.trip.code = error.code
 
+    def counted(self) -> Cost | None:
+        """What `count` gives, where that needs no waiting; None if it does, or if it costs nothing by its outcome."""
+        if self._cost is None and self._meter.reported is not None:
+            booking, meter = self.trip.booking, self._meter
+            if booking is not None and not (self._units or meter.seconds or meter.searches or self._costs_nothing):
+                self.trip.usage = meter.reported
+                self._cost = booking.price(meter.reported, meter.tier)
+        return self._cost
+
     async def count(self) -> Cost | None:
         """What the answer used and costs; None where it costs nothing by its outcome. Ask when all of it is here."""
         trip, meter = self.trip, self._meter
@@ -188,7 +197,8 @@ class Relay:
         self.trip.finished = True
         self.opened.reply.close()
         try:
-            await self.count()
+            if self.counted() is None:
+                await self.count()
         finally:
             try:
                 self._settle()

@@ -32,7 +32,7 @@ async def send_relay(relay: Relay, send: Send, sweep: Sweep) -> None:
         await _send_provider_error(relay, send)
     elif relay.is_whole:
         body = relay.whole()
-        cost = await relay.count()
+        cost = relay.counted() or await relay.count()
         extra = _passed(opened)
         if cost is not None and cost.nano_usd is not None:
             extra.append((b"x-gateway-cost-usd", dollars(cost.nano_usd).encode()))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -133,7 +134,8 @@ class Ledger:
         self._patience_s = patience_s
         self._ids = Ids(owner.number, floor(file.connection))
         self._writer = Writer(file, owner, clock, self._tell_written, self._tell_refused)
-        self._waiting: dict[int, Ticket] = {}  # not durable, the oldest first
+        # Not durable, the oldest first. In a plain dict the first is found only past all that were taken out before.
+        self._waiting: OrderedDict[int, Ticket] = OrderedDict()
         self._queued = 0
         self._in_flight = 0
         self._error = ""

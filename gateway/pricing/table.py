@@ -41,15 +41,12 @@ class PriceTable:
         self.providers = dict(providers)
         self.regions = dict(regions or {})
         self.digest = _digest(self)
+        self.version = f"{catalogue.name if catalogue else 'no catalogue'} / {self.digest[:12]}"
+        """A short name for the ledger: the catalogue and the digest of everything."""
         self._known: dict[_Key, Rates | Unpriced] = {}
 
     def __repr__(self) -> str:
         return f"<PriceTable {self.version}, {len(self.contracts.rows)} contracts>"
-
-    @property
-    def version(self) -> str:
-        """A short name for the ledger: the catalogue and the digest of everything."""
-        return f"{self.catalogue.name if self.catalogue else 'no catalogue'} / {self.digest[:12]}"
 
     @property
     def checked(self) -> date | None:

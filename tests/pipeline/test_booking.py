@@ -7,6 +7,7 @@ import random
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -408,6 +409,7 @@ async def test_a_call_whose_reservation_does_not_reach_the_disk_is_refused(world
     assert all(state == "void" and cost == 0 for state, _, cost in (await rows(world))[1:])
 
 
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CANDIDATE = Candidate("p", "m", "m", Timeouts())
 CALLER = Caller("k1", "red", "", "", "developer")
 
@@ -429,7 +431,7 @@ async def test_a_ledger_that_closes_before_it_is_sent_leaves_a_void_row(tmp_path
     world = World(tmp_path, CONFIG + BUDGETS, prices=PRICES)
     try:
         book, table = world.runtime.book, world.runtime.view.snapshot.prices
-        booking = await book.open(table, CALLER, CANDIDATE, reservation(), 10)
+        booking = await book.open(table, CALLER, CANDIDATE, reservation(), 10, NOW)
         assert world.held() > 0
         await world.runtime.ledger.close()
         with pytest.raises(Unavailable):
@@ -438,7 +440,7 @@ async def test_a_ledger_that_closes_before_it_is_sent_leaves_a_void_row(tmp_path
         booking.void(code="unavailable")
         assert world.held() == 0
         with pytest.raises(Unavailable):
-            await book.open(table, CALLER, CANDIDATE, reservation(2), 10)
+            await book.open(table, CALLER, CANDIDATE, reservation(2), 10, NOW)
         assert world.held() == 0
     finally:
         await world.close()
@@ -450,7 +452,7 @@ async def test_a_ledger_that_closes_before_it_is_sent_leaves_a_void_row(tmp_path
 
 async def test_a_booking_ends_once(world: World) -> None:
     table = world.runtime.view.snapshot.prices
-    booking = await world.runtime.book.open(table, CALLER, CANDIDATE, reservation(), 10)
+    booking = await world.runtime.book.open(table, CALLER, CANDIDATE, reservation(), 10, NOW)
     booking.sent()
     booking.settle(None, status=200, state="estimated")
     booking.settle(None, status=500, code="again")
