@@ -41,7 +41,7 @@ async def test_a_sending_has_a_row_of_its_own_only_where_its_end_does_not_come_w
     for ticket in (quick, slow, refused):
         await ticket
     slow.sent(NOON + 1)
-    while ledger.state().queued:
+    while ledger.state().queued:  # noqa: ASYNC110 - nobody tells of it
         await asyncio.sleep(0.01)
     quick.sent(NOON + 2)
     refused.sent(NOON + 3)

@@ -18,7 +18,7 @@ import pytest
 
 from gateway.model.record import Attempt
 from tests.gateway_process import Gateway, provider, running
-from tests.money.books import FOR_ONE_WORD, INPUT, Books, Line, check_equal, written
+from tests.money.books import FOR_ONE_WORD, Books, Line, check_equal, written
 from tests.money.callers import CHAT, MANNERS, Answer, Caller, Leave, Manner, chat
 
 WORDS = 36
