@@ -113,7 +113,7 @@ GOES_ON: dict[str, tuple[Step, str | int]] = {
         "upstream_broken_reply",
     ),
     "idle within a whole answer": (Played(parts=[b"{", UpstreamTimeout("idle", 1)]), "upstream_timeout"),
-    "too long an error": (Played(500, parts=[bytes(MAX_ERROR + 1)]), "upstream_reply_too_large"),
+    "too long an error": (Played(500, parts=[bytes(MAX_ERROR + 1)]), 500),
     "our key refused": (Played(401), 401),
     "our key forbidden": (Played(403), 403),
     "too slow": (Played(408), 408),
