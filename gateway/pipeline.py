@@ -364,7 +364,9 @@ async def _lose(trip: Exchange, code: str) -> None:
         raise
     finally:
         cost = booking.price(usage, units=trip.units)
-        booking.settle(usage, status=0, code=code, cost=cost, state="estimated", is_lost=True)
+        # A stream that its client has left ends at the provider too, which bills it as far as it went.
+        is_lost = not (trip.stream and code == ClientGone.code)
+        booking.settle(usage, status=0, code=code, cost=cost, state="estimated", is_lost=is_lost)
 
 
 async def _on_client(trip: Exchange, waiting: Awaitable[_T]) -> _T:

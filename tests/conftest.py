@@ -13,6 +13,11 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Enough to find what is wrong by and by; `HYPOTHESIS_PROFILE=default` looks harder.
+settings.register_profile("quick", max_examples=40)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 DATA_VARIABLE = "GATEWAY_TEST_DATA"
 
