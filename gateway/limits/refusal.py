@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from gateway.errors import Forbidden, Refusal
 from gateway.limits.lease import Lease, Rate
-from gateway.limits.rules import NANO, Limit
+from gateway.limits.rules import Limit
 from gateway.limits.windows import NEVER
+from gateway.model import price
 
 
 class RateLimited(Refusal):
@@ -57,9 +58,7 @@ def unpriced(subject: str, limit: Limit, model: str) -> Forbidden:
 
 def dollars(nano: int) -> str:
     """Nano-dollars as `$12.34`; fractions of a cent as far as they go."""
-    whole, rest = divmod(abs(nano), NANO)
-    fraction = f"{rest:09d}".rstrip("0").ljust(2, "0")
-    return f"{'-' if nano < 0 else ''}${whole}.{fraction}"
+    return f"{'-' if nano < 0 else ''}${price.dollars(abs(nano))}"
 
 
 def moment(at: int) -> str | None:

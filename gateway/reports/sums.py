@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from gateway.model.price import dollars as dollars
 from gateway.reports.base import Column, Question, Value
 from gateway.reports.books import Books
 from gateway.reports.period import Period, iso
@@ -209,13 +210,6 @@ def uncertain(found: Sums) -> tuple[str, ...]:
             f"{dollars(found.estimated_nano)} USD are estimates: the gateway counted, as the provider sent no count."
         )
     return tuple(said)
-
-
-def dollars(nano: int) -> str:
-    """Exact decimal dollars with at least two places: 1500000000 is `1.50`."""
-    sign, rest = "-" if nano < 0 else "", abs(nano)
-    places = f"{rest % 1_000_000_000:09d}".rstrip("0").ljust(2, "0")
-    return f"{sign}{rest // 1_000_000_000}.{places}"
 
 
 def blank(by: Sequence[str]) -> tuple[Value, ...]:
